@@ -1,0 +1,29 @@
+# A fresh machine needs python3 (3.11 or later) and make; everything else goes into .venv.
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/.with-viz  ## train on handwritten digits, draw the graph
+	$(BIN)/python examples/digits.py
+
+test: lint  ## lint, types, then every test
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: .venv/.with-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/.with-test  ## the speed table, as ratios to PyTorch
+	$(BIN)/python benchmarks/run.py
+
+# One stamp for each set of extras; a change of pyproject.toml makes it stale.
+.venv/.with-%: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,64 @@
+"""chainrule: PyTorch's autograd engine and tensor library in Python, for the CPU.
+
+    import chainrule as torch
+
+is the only line that a script changes. Submodules (`nn`, `optim`, `autograd`, ...) load when they are first used.
+"""
+
+from __future__ import annotations
+
+import warnings as _warnings
+from importlib import import_module as _import_module
+
+# NumPy warns of overflow, 1/0 and the like; PyTorch does not. Only warnings that come out of chainrule's own lines are silenced.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.|<chainrule ")
+
+from chainrule._core.dtypes import (  # noqa: E402
+    ALIASES as _ALIASES,
+    ALL as _ALL,
+    dtype,
+    get_default_dtype,
+    promote_types,
+    set_default_dtype,
+)
+from chainrule._core.types import (  # noqa: E402
+    Size,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    device,
+    layout,
+    memory_format,
+    preserve_format,
+    sparse_coo,
+    strided,
+)
+from chainrule.tensor import Tensor  # noqa: E402
+from chainrule.functions import *  # noqa: E402, F403
+
+globals().update({d.name: d for d in _ALL} | _ALIASES)
+inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
+newaxis = None
+__version__ = "0.1.0"
+
+from chainrule.autograd.grad_mode import (  # noqa: E402
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from chainrule import autograd  # noqa: E402
+
+_SUBMODULES = ("nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "func", "hub", "return_types", "types", "testing")
+
+
+def __getattr__(name: str) -> object:
+    if name in _SUBMODULES:
+        return _import_module(f"chainrule.{name}")
+    raise AttributeError(f"module 'torch' (chainrule) has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})

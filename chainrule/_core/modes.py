@@ -1,0 +1,63 @@
+"""What a thread is doing: gradients on or off, inference, hooks, forward mode.
+
+The eager path asks one question of all this, `state.busy`: does any thread do anything out of the ordinary? Only when it is
+not zero does an op look at `local`, the calling thread's own settings.
+"""
+
+from __future__ import annotations
+
+import threading
+
+
+class _State:
+    __slots__ = ("busy",)
+
+
+class _Local(threading.local):
+    """One thread's settings; a new thread starts with these defaults."""
+
+    grad = True
+    inference = False
+    anomaly = False
+    check_nan = True
+    dual_level = -1
+    saved_hooks: tuple = ()  # a stack of (pack, unpack)
+    saved_hooks_disabled: str | None = None
+    function_modes: tuple = ()  # a stack of TorchFunctionMode
+    overrides = True  # whether __torch_function__ is looked up
+    create_graph = False  # whether the backward pass now running records itself
+
+
+state = _State()
+state.busy = 0
+local = _Local()
+_lock = threading.Lock()
+
+
+def occupy(count: int) -> None:
+    """Add `count` (+1 or -1) to the things that ops must look out for."""
+    with _lock:
+        state.busy += count
+
+
+def set_grad(enabled: bool) -> bool:
+    """Switch gradient recording in this thread; returns what it was."""
+    before = local.grad
+    if before is not enabled:
+        local.grad = enabled
+        occupy(1 if before else -1)
+    return before
+
+
+def set_inference(enabled: bool) -> bool:
+    """Switch inference mode in this thread; returns what it was."""
+    before = local.inference
+    if before is not enabled:
+        local.inference = enabled
+        occupy(-1 if before else 1)
+    return before
+
+
+def grad_enabled() -> bool:
+    """Whether ops in this thread are being recorded."""
+    return not state.busy or local.grad

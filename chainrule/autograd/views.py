@@ -1,0 +1,98 @@
+"""Views and in-place changes: how a base's history learns that a part of it was overwritten, and a view's that its base was.
+
+Writing to a view makes the base the result of `copy_slices(base before, written values)`; the views then read their part of the
+new base (`as_strided`). Both go by geometry, where in the base's memory a view looks, so any chain of views costs one step.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule._core import modes
+from chainrule.ops.primitive import edge_of, general, linear
+from chainrule.tensor import Tensor
+
+
+class Geometry(NamedTuple):
+    """Where a view looks in its base's memory; strides and the offset from the base's first element in bytes."""
+
+    base_shape: tuple
+    base_strides: tuple
+    base_dtype: np.dtype
+    shape: tuple
+    strides: tuple
+    dtype: np.dtype
+    offset: int
+
+
+def geometry(base: np.ndarray, view: np.ndarray) -> Geometry:
+    """The geometry of an array that looks into another's memory."""
+    offset = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    return Geometry(base.shape, base.strides, base.dtype, view.shape, view.strides, view.dtype, offset)
+
+
+def blank(where: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """Zeros laid out as the base, and the view into them."""
+    spans = [(n - 1) * s for n, s in zip(where.base_shape, where.base_strides, strict=True) if n]
+    low = -sum(s for s in spans if s < 0)
+    memory = np.zeros(low + sum(s for s in spans if s > 0) + where.base_dtype.itemsize, np.uint8)
+    base = np.ndarray(where.base_shape, where.base_dtype, memory, low, where.base_strides)
+    if 0 in where.shape:
+        return base, np.empty(where.shape, where.dtype)
+    return base, np.ndarray(where.shape, where.dtype, memory, low + where.offset, where.strides)
+
+
+@linear(a=lambda g, where: put_view(g, where), node="AsStridedBackward0")
+def take_view(a: Any, where: Geometry) -> Any:
+    """What the view sees of `a`, which has the base's shape (and perhaps another layout)."""
+    base, view = blank(where)
+    base[...] = a
+    return view.copy()
+
+
+@linear(a=lambda g, where: take_view(g, where))
+def put_view(a: Any, where: Geometry) -> Any:
+    """Zeros of the base's shape with `a` added where the view looks: the transpose of `take_view`."""
+    base, view = blank(where)
+    repeated = tuple([i for i, (n, s) in enumerate(zip(where.shape, where.strides, strict=True)) if s == 0 and n > 1])
+    if repeated:
+        a = np.add.reduce(a, repeated, keepdims=True)
+        view = view[tuple([slice(1) if i in repeated else slice(None) for i in range(len(where.shape))])]
+    view[...] = a
+    return base
+
+
+@general(a=lambda g, where: g - put_view(take_view(g, where), where), b=lambda g, where: take_view(g, where), node="CopySlices")
+def copy_slices(a: Any, b: Any, where: Geometry) -> Any:
+    """`a` with the view's part replaced by `b`."""
+    raise NotImplementedError("in-place ops write the memory themselves; this primitive only gives the history its rule")
+
+
+def rebase(target: Tensor, edge: Any) -> None:
+    """Make `edge` the history of `target`, whose memory an in-place op has just written."""
+    base = target._base
+    if base is None:
+        target._edge, target._tracked = edge, edge is not None
+        target._version[1] += 1
+        return
+    where = geometry(base._data, target._data)
+    edges = [edge_of(base), edge]
+    if edges == [None, None]:
+        return
+    copy_slices.make_node(edges, (base, base), (base._data, base._data), (where,), [base], False)
+    base._version[1] += 1
+
+
+def regenerate(view: Tensor) -> None:
+    """Give a view the history of its part of the base as it is now."""
+    base = view._base
+    view._epoch = view._version[1]
+    if base._tracked:
+        before = modes.set_grad(True)
+        try:
+            view._edge = take_view(base, geometry(base._data, view._data))._edge
+        finally:
+            modes.set_grad(before)
+        view._tracked = True

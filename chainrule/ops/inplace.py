@@ -1,0 +1,144 @@
+"""Writing into tensors that exist: `op_`, `out=`, and what that does to histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from chainrule._core import dtypes, modes
+from chainrule.ops import overrides
+from chainrule.ops.pointwise_form import cast_array
+from chainrule.tensor import Tensor, adopt, sync
+
+LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
+LEAF_VIEW = "a view of a leaf Variable that requires grad is being used in an in-place operation."
+
+
+def check_writable(t: Tensor, recording: bool) -> None:
+    """Refuse an in-place change that autograd could not follow."""
+    if t._inference and not modes.local.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed."
+            "You can make a clone to get a normal tensor before doing inplace update."
+            "See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
+    if not t._data.flags.writeable or (0 in t._data.strides and any(n > 1 and s == 0 for n, s in zip(t._data.shape, t._data.strides, strict=True))):
+        if t._data.size > 1:
+            raise RuntimeError(
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                "Please clone() the tensor before performing the operation."
+            )
+    if not recording:
+        return
+    if t._base is None:
+        if t._tracked and t._edge is None:
+            raise RuntimeError(LEAF)
+        return
+    base = t._base
+    if base._tracked and base._edge is None:
+        raise RuntimeError(LEAF_VIEW)
+    if t._restriction is not None and (t.requires_grad or base._tracked):
+        name = t.grad_fn.name() if t.grad_fn is not None else "A view"
+        if t._restriction == "multiple":
+            raise RuntimeError(
+                f"Output {t.output_nr} of {name} is a view and is being modified inplace. This view is the output of a function that returns "
+                "multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace "
+                "operation by an out-of-place one."
+            )
+        raise RuntimeError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is "
+            "ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both "
+            "inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+        )
+
+
+def overwrite(target: Tensor, result: Tensor) -> Tensor:
+    """Put `result`'s values into `target`'s memory and its history in place of target's."""
+    data, value = target._data, result._data
+    if value.shape != data.shape:
+        try:
+            fits = np.broadcast_shapes(value.shape, data.shape) == data.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise RuntimeError(f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(value.shape)}")
+    require_castable(result, target)
+    recording = modes.grad_enabled()
+    np.copyto(data, cast_array(value, data.dtype))
+    target._version[0] += 1
+    if recording and (result._tracked or target.requires_grad):
+        if value.dtype != data.dtype and result._tracked:
+            from chainrule.ops.shape import cast
+
+            result = cast(result, target.dtype)
+        from chainrule.autograd.views import rebase
+
+        rebase(target, result._edge)
+    return target
+
+
+def require_castable(result: Tensor, target: Tensor) -> None:
+    if result._data.dtype != target._data.dtype and not dtypes.can_cast(result.dtype, target.dtype):
+        source, wanted = dtypes.LEGACY[result.dtype], dtypes.LEGACY[target.dtype]
+        raise RuntimeError(f"result type {source} can't be cast to the desired output type {wanted}")
+
+
+def inplace(function: Callable, name: str) -> Callable:
+    """`function_`: the same function, its result written over its first argument."""
+
+    @wraps(function)
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if modes.state.busy:
+            done, value = overrides.dispatch(method, (self, *args), kwargs)
+            if done:
+                return value
+        recording = modes.grad_enabled()
+        check_writable(self, recording)
+        if recording and (self.requires_grad or any([isinstance(v, Tensor) and v.requires_grad for v in args])):
+            return overwrite(self, function(snapshot(self), *args, **kwargs))
+        return overwrite(self, function(self, *args, **kwargs))
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+def snapshot(t: Tensor) -> Tensor:
+    """t as it was before an in-place op: its values copied, so that rules may save them, and its history."""
+    if t._base is not None:
+        sync(t)
+    old = adopt(Tensor, t._data.copy())
+    old._edge, old._tracked = t._edge, t._tracked
+    return old
+
+
+def write_out(name: str, out: Any, result: Any) -> Any:
+    """`out=`: put the result(s) into the given tensor(s), which are resized if they have another shape."""
+    if isinstance(result, tuple):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise TypeError(f"{name}(): argument 'out' must be tuple of {len(result)} Tensors, not {type(out).__name__}")
+        pairs = [write_out(name, o, r) for o, r in zip(out, result, strict=True)]
+        return type(result)(*pairs) if hasattr(result, "_fields") else tuple(pairs)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if modes.grad_enabled() and (result._tracked or out.requires_grad):
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    require_castable(result, out)
+    if out._data.shape != result._data.shape:
+        if out._data.size:
+            import warnings
+
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape {list(out._data.shape)}, which does not match the required "
+                f"output shape {list(result._data.shape)}. This behavior is deprecated, and in a future PyTorch release outputs will not be "
+                "resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements "
+                "with t.resize_(0).",
+                UserWarning,
+                stacklevel=4,
+            )
+        out._data = np.empty(result._data.shape, out._data.dtype)
+    np.copyto(out._data, cast_array(result._data, out._data.dtype))
+    out._version[0] += 1
+    return out

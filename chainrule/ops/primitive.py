@@ -1,0 +1,385 @@
+"""How an op is stated: a kernel and its derivative rule, in one of three forms.
+
+    exp = pointwise("exp", np.exp, a=lambda y: y)                     # a local partial derivative for each input
+    mul = pointwise("mul", np.multiply, a=lambda b: b, b=lambda a: a)
+
+    @linear(a=lambda g, a_shape, dim, keepdim: ...)                   # the transpose, for each input
+    def sum(a, dim, keepdim): return np.sum(a, dim, keepdims=keepdim)
+
+    @general(vjp=lambda g, a, y, dim: ...)                            # anything else: all cotangents at once
+
+`a`, `b`, ... are the kernel's array arguments, the rest of its parameters are static; `y` is the result, `g` its cotangent.
+The names that a rule takes are what the node saves, for just the inputs that need a gradient: an array by its name, a shape or
+dtype alone as `a_shape`, `a_dtype`. A rule is written against the carrier: it gets arrays in a first-order backward and Tensors,
+history included, under `create_graph`, so it uses operators and other primitives and never asks which it has.
+
+A primitive called on arrays is its kernel; called on Tensors it records.
+"""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule._core import dtypes, modes
+from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, next_sequence
+from chainrule.tensor import Tensor, adopt, sync
+
+ndarray = np.ndarray
+INEXACT = frozenset(d.numpy for d in dtypes.ALL if d.category >= dtypes.FLOATING)
+_COMPLEX = frozenset(d.numpy for d in dtypes.ALL if d.is_complex)
+
+
+class RecordedNode(Node):
+    """A node made by a primitive; `saves` and `vjp` come from the primitive's rules."""
+
+    __slots__ = ()
+    primitive: Primitive
+
+    def unpack(self, tracked: bool) -> tuple:
+        saved = self.saved
+        if saved is FREED:
+            raise RuntimeError(SECOND_BACKWARD)
+        packed = self.extra.packed if self.extra is not None else None
+        if packed is not None:
+            unpack, values = packed
+            saved = tuple([s if p is None else unhook(unpack, p, i, tracked) for i, (s, p) in enumerate(zip(saved, values, strict=True))])
+        else:
+            check_versions(self)
+        if not tracked:
+            return tuple([s._data if isinstance(s, Tensor) else s for s in saved])
+        return tuple([self._with_history(name, s) for name, s in zip(self.saves, saved, strict=True)])
+
+    def _with_history(self, name: str, value: Any) -> Any:
+        """The Tensor that `value` was, for a rule that is itself recorded."""
+        prim = self.primitive
+        if value is None or name not in prim.carriers:
+            return value
+        if isinstance(value, tuple):
+            return tuple([with_edge(v, e) for v, e in zip(value, self.edges, strict=True)])
+        if not isinstance(value, (ndarray, Tensor, np.generic)):
+            return value
+        if name in prim.inputs:
+            return with_edge(value, self.edges[prim.inputs.index(name)])
+        return with_edge(value, Output(self, prim.outputs.index(name)) if self.width else self)
+
+    def __getattr__(self, name: str) -> Any:
+        """`_saved_self`, `_saved_result`, ...: what PyTorch shows of the saved values."""
+        if not name.startswith("_saved_"):
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        wanted = SAVED_ALIASES.get(name[7:], name[7:])
+        if self.saved is FREED:
+            raise RuntimeError(SECOND_BACKWARD)
+        if wanted not in self.saves:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return self.unpack(True)[self.saves.index(wanted)]
+
+
+class MultiNode(RecordedNode):
+    """A node of a primitive with several outputs."""
+
+    __slots__ = ("width", "outputs")
+
+    def materialize(self, g: list, create: bool) -> Any:
+        """Zeros where no cotangent arrived; None if none did."""
+        if all(v is None for v in g):
+            return None
+        for i, (shape, dtype) in enumerate(self.outputs):
+            if g[i] is None:
+                g[i] = adopt(Tensor, np.zeros(shape, dtype)) if create else np.zeros(shape, dtype)
+        return g
+
+
+SAVED_ALIASES = {"self": "a", "other": "b", "result": "y", "input": "a", "exponent": "b", "mat2": "b"}
+
+
+def unhook(unpack: Callable, packed: Any, index: int, tracked: bool) -> Any:
+    value = unpack(packed)
+    if not isinstance(value, Tensor):
+        raise TypeError("Output of saved tensor unpack_hook expected to be a Tensor but got result of type " + type(value).__name__)
+    return value
+
+
+def with_edge(value: Any, edge: Any) -> Any:
+    data = value._data if isinstance(value, Tensor) else np.asarray(value)
+    if edge is None:
+        return adopt(Tensor, data)
+    if isinstance(edge, Tensor):
+        return edge
+    t = adopt(Tensor, data)
+    t._edge, t._tracked = edge, True
+    return t
+
+
+def check_versions(node: Node) -> None:
+    """Raise if an array that `node` saved was changed in place since."""
+    pairs = iter(node.guards)
+    for k, (counter, version) in enumerate(zip(pairs, pairs, strict=True)):
+        if counter[0] != version:
+            arrays = [s for s in node.saved if isinstance(s, ndarray)]
+            array = arrays[k] if k < len(arrays) else arrays[-1]
+            kind = dtypes.LEGACY[dtypes.BY_NUMPY[array.dtype]]
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"[torch.{kind}Tensor {list(array.shape)}], saved by {node.name()}, is at version {counter[0]}; expected version {version} "
+                "instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+                "torch.autograd.set_detect_anomaly(True)."
+            )
+
+
+class Primitive:
+    """A differentiable op on carriers: a kernel, its rules, and the node class that its records get."""
+
+    def __init__(
+        self, name: str, kernel: Callable, inputs: tuple[str, ...], statics: tuple[str, ...], rules: dict[str, Any], vjp: Callable | None,
+        outputs: tuple[str, ...] = ("y",), view: bool = False, jvp: Callable | None = None, node: str | None = None, variadic: bool = False,
+    ) -> None:  # fmt: skip
+        self.name, self.kernel, self.inputs, self.statics = name, kernel, inputs, statics
+        self.rules, self.combined, self.outputs, self.view, self.jvp, self.variadic = rules, vjp, outputs, view, jvp, variadic
+        self.arity = len(inputs)
+        self.carriers = {*inputs, *outputs}
+        self.differentiable = bool(rules) or vjp is not None
+        used = [argument_names(r) for r in (*rules.values(), vjp) if callable(r)]
+        known = [*inputs, *outputs, *statics, *(f"{n}_{what}" for n in (*inputs, *outputs) for what in ("shape", "dtype"))]
+        unknown = {n for names in used for n in names} - {*known, "g", "needs"}
+        if unknown:
+            raise TypeError(f"{name}: a rule asks for {sorted(unknown)}; it can have g, needs, {', '.join(known)}")
+        self.saves = tuple([n for n in known if any(n in names for names in used)])
+        self.readers = {n: [i for i, r in rules.items() if callable(r) and n in argument_names(r)] for n in self.saves}
+        base = MultiNode if len(outputs) > 1 or variadic == "outputs" else RecordedNode
+        namespace = {"__slots__": (), "primitive": self, "saves": self.saves, "__module__": "torch.autograd.function"}
+        if self.differentiable:
+            namespace["vjp"] = self.compile_vjp(conj=False)
+        self.node: Any = type(node or node_name(name), (base,), namespace)
+
+    def compile_vjp(self, conj: bool) -> Any:
+        """The node's `vjp(g, saved)` with its rules written out, one expression an input."""
+        lines = ["def vjp(node, g, saved):"]
+        if self.saves:
+            lines.append(f"    {', '.join(self.saves)}, = saved")
+        scope: dict[str, Any] = {"restore": restore, "conjugate": conjugate}
+        needs = "needs = tuple([e is not None for e in node.edges])"
+        if self.combined is not None:
+            scope["rule"] = self.combined
+            if "needs" in argument_names(self.combined):
+                lines.append(f"    {needs}")
+            lines.append(f"    return rule({', '.join(argument_names(self.combined))})")
+        else:
+            lines.append(f"    {''.join(f'e_{n}, ' for n in self.inputs)}= node.edges")
+            for n in self.inputs:
+                rule = self.rules.get(n)
+                scope[f"d_{n}"] = rule
+                expression = self.cotangent(n, rule, conj)
+                lines.append(f"    g_{n} = " + ("None" if rule is None else f"{expression} if e_{n} is not None else None"))
+            every = ", ".join(f"g_{n}" for n in self.inputs)
+            lines.append(f"    return ({every},) if node.fix is None else restore(node.fix, ({every},))")
+        return compile_lines(f"{self.name} vjp", lines, scope)["vjp"]
+
+    def cotangent(self, name: str, rule: Any, conj: bool) -> str:
+        return f"d_{name}({', '.join(argument_names(rule))})" if callable(rule) else "g"
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}({', '.join(self.inputs)})>"
+
+    def __call__(self, *args: Any) -> Any:
+        inputs = args[0] if self.variadic is True else args[: self.arity]
+        for t in inputs:
+            if isinstance(t, Tensor):
+                break
+        else:
+            return self.kernel(*args)
+        arrays = tuple([t._data if isinstance(t, Tensor) else t for t in inputs])
+        statics = args[1:] if self.variadic is True else args[self.arity :]
+        result = self.kernel(arrays, *statics) if self.variadic is True else self.kernel(*arrays, *statics)
+        return self.record(inputs, arrays, statics, result)
+
+    def record(self, inputs: Sequence, arrays: tuple, statics: tuple, result: Any) -> Any:
+        """Wrap the kernel's result and, if an input is tracked, leave a node that knows how to go back."""
+        several = isinstance(result, (tuple, list))
+        outs = [adopt(Tensor, r if r.__class__ is ndarray else np.asarray(r)) for r in (result if several else (result,))]
+        local = modes.local
+        watched = modes.state.busy
+        edges = None
+        if self.differentiable and (not watched or (local.grad and not local.inference)):
+            edges = [edge_of(t) if isinstance(t, Tensor) else None for t in inputs]
+            if all([e is None for e in edges]):
+                edges = None
+        if self.view:
+            for t in outs:
+                mark_view(t, inputs[0], several, not watched or local.grad)
+        if edges is not None:
+            node = self.make_node(edges, inputs, arrays, statics, outs, several)
+            if watched:
+                observe(node, self, inputs, outs)
+        if watched and local.dual_level >= 0:
+            from chainrule.autograd.forward_ad import push_forward
+
+            push_forward(self, inputs, arrays, statics, outs)
+        return tuple(outs) if several else outs[0]
+
+    def make_node(self, edges: list, inputs: Sequence, arrays: tuple, statics: tuple, outs: list, several: bool) -> Node:
+        node = _new(self.node)
+        node.edges, node.fix, node.extra = tuple(edges), None, None
+        saved: list = []
+        guards: list = []
+        for name in self.saves:
+            readers = self.readers[name]
+            value: Any = None
+            if self.combined is not None or any(edges[self.inputs.index(r)] is not None for r in readers):
+                value = self.look_up(name, inputs, arrays, statics, outs, guards)
+            saved.append(value)
+        node.saved, node.guards = tuple(saved), tuple(guards)
+        node.sequence = next_sequence()
+        if several or self.variadic == "outputs":
+            node.width, node.outputs = len(outs), [(t._data.shape, t._data.dtype) for t in outs]
+            for i, t in enumerate(outs):
+                if t._data.dtype in INEXACT:
+                    t._edge, t._tracked = Output(node, i), True
+        elif outs[0]._data.dtype in INEXACT:
+            outs[0]._edge, outs[0]._tracked = node, True
+        return node
+
+    def look_up(self, name: str, inputs: Sequence, arrays: tuple, statics: tuple, outs: list, guards: list) -> Any:
+        """What a rule asks for by `name`; saved tensors add their version to `guards`."""
+        if name in self.statics:
+            k = self.statics.index(name)
+            return statics[k] if k < len(statics) else self.kernel.__defaults__[k - len(self.statics)]  # type: ignore[attr-defined]
+        if name in self.outputs:
+            t = outs[self.outputs.index(name)]
+            guards += t._version, t._version[0]
+            return t._data
+        if name in self.inputs:
+            if self.variadic is True:
+                for t in inputs:
+                    if isinstance(t, Tensor):
+                        guards += t._version, t._version[0]
+                return arrays
+            i = self.inputs.index(name)
+            if isinstance(inputs[i], Tensor):
+                guards += inputs[i]._version, inputs[i]._version[0]
+            return arrays[i]
+        source, _, what = name.rpartition("_")
+        if self.variadic is True and source in self.inputs:
+            return tuple([getattr(a, what) for a in arrays])
+        array = outs[self.outputs.index(source)]._data if source in self.outputs else arrays[self.inputs.index(source)]
+        return getattr(array, what, () if what == "shape" else None)
+
+
+def argument_names(rule: Any) -> tuple[str, ...]:
+    return rule.__code__.co_varnames[: rule.__code__.co_argcount] if callable(rule) else ()
+
+
+def node_name(name: str) -> str:
+    return "".join([part[:1].upper() + part[1:] for part in name.strip("_").split("_")]) + "Backward0"
+
+
+def compile_lines(title: str, lines: list[str], scope: dict) -> dict:
+    """Run generated source; tracebacks and debuggers show its lines."""
+    source = "\n".join(lines) + "\n"
+    file = f"<chainrule {title}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    exec(compile(source, file, "exec"), scope)
+    return scope
+
+
+def edge_of(t: Tensor) -> Any:
+    """Where t came from, as an edge; None if it needs no gradient."""
+    if t._base is not None:
+        sync(t)
+    return (t._edge or t) if t._tracked else None
+
+
+def mark_view(t: Tensor, source: Any, several: bool, recording: bool) -> None:
+    """Make t a view of source: one memory, one version counter, one history of in-place changes."""
+    if not isinstance(source, Tensor):
+        return
+    t._base = source if source._base is None else source._base
+    t._version = source._version
+    t._epoch = source._version[1]
+    if several:
+        t._restriction = "multiple"
+    elif not recording:
+        t._restriction = "no_grad"
+    elif source._restriction is not None:
+        t._restriction = source._restriction
+    if source._inference:
+        t._inference = True
+
+
+def observe(node: Node, primitive: Primitive, inputs: Sequence, outs: list) -> None:
+    """What modes do to a fresh node: pack what it saved, note the traceback."""
+    local = modes.local
+    if local.saved_hooks:
+        pack, unpack = local.saved_hooks[-1]
+        values: list = []
+        kept: list = []
+        for name, value in zip(node.saves, node.saved, strict=True):
+            is_tensor = name in primitive.carriers and isinstance(value, ndarray)
+            if is_tensor:
+                before = modes.set_grad(False)
+                try:
+                    values.append(pack(saved_tensor(node, name, value, primitive, inputs)))
+                finally:
+                    modes.set_grad(before)
+            else:
+                values.append(None)
+            kept.append(None if is_tensor else value)
+        if any(v is not None for v in values) or any(k is not s for k, s in zip(kept, node.saved, strict=True)):
+            node.saved, node.guards = tuple(kept), ()
+            node.ensure_extra().packed = (unpack, values)
+    if local.anomaly:
+        node.metadata["traceback_"] = traceback.format_stack()[:-3]
+        if getattr(local, "running", None) is not None:
+            node.metadata["parent_"] = local.running
+
+
+def saved_tensor(node: Node, name: str, value: ndarray, primitive: Primitive, inputs: Sequence) -> Tensor:
+    if name in primitive.inputs and primitive.variadic is not True:
+        t = inputs[primitive.inputs.index(name)]
+        if isinstance(t, Tensor) and t._data is value:
+            return t if t._edge is None else with_edge(value, t._edge)
+    return adopt(Tensor, value)
+
+
+def conjugate(d: Any) -> Any:
+    return d.conj() if hasattr(d, "conj") else d.conjugate()
+
+
+def restore(shapes: tuple, grads: tuple) -> tuple:
+    """Sum cotangents over the dimensions that broadcasting made."""
+    from chainrule.ops.reduce import sum_to
+
+    return tuple([g if g is None or s is None else sum_to(g, s) for g, s in zip(grads, shapes, strict=True)])
+
+
+_new = object.__new__
+
+
+def linear(**options: Any) -> Callable[[Callable], Primitive]:
+    """State an op that is linear in each input that has a rule: rule = its transpose, `lambda g, ...: cotangent`."""
+    return _stated(options)
+
+
+def general(**options: Any) -> Callable[[Callable], Primitive]:
+    """State an op by `vjp=lambda g, ...: (cotangents of all inputs)`, or by a rule `lambda g, ...` for each input; and its `jvp`."""
+    return _stated(options)
+
+
+def _stated(options: dict) -> Callable[[Callable], Primitive]:
+    """Options: view, outputs (names), variadic (True: the first parameter is a sequence of arrays; "outputs": any number of results),
+    inputs (names; those with rules if left out), node (class name), name."""
+    settings = {k: options.pop(k) for k in ("view", "outputs", "variadic", "vjp", "jvp", "node", "name", "inputs") if k in options}
+
+    def define(kernel: Callable) -> Primitive:
+        parameters = argument_names(kernel)
+        inputs = settings.pop("inputs", None) or tuple(options) or parameters[:1]
+        assert parameters[: len(inputs)] == tuple(inputs), f"{kernel.__name__}{parameters}: the inputs {inputs} come first"
+        vjp = settings.pop("vjp", None)
+        name = settings.pop("name", None) or kernel.__name__
+        return Primitive(name, kernel, tuple(inputs), parameters[len(inputs) :], options, vjp, **settings)
+
+    return define
