@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings as _warnings
 from importlib import import_module as _import_module
+from math import e, inf, nan, pi
 
 # NumPy warns of overflow, 1/0 and the like; PyTorch does not. Only warnings that come out of chainrule's own lines are silenced.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.|<chainrule ")
@@ -37,7 +38,6 @@ from chainrule.tensor import Tensor  # noqa: E402
 from chainrule.functions import *  # noqa: E402, F403
 
 globals().update({d.name: d for d in _ALL} | _ALIASES)
-inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
 newaxis = None
 __version__ = "0.1.0"
 
@@ -60,5 +60,5 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'torch' (chainrule) has no attribute {name!r}")
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES})
+def __dir__() -> list:
+    return [*globals(), *_SUBMODULES]

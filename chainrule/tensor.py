@@ -39,7 +39,7 @@ class Tensor:
     """
 
     # _tracked and _edge of a view can be behind its base (see autograd.views.sync); `requires_grad` and `grad_fn` never are.
-    __slots__ = ("_data", "_tracked", "_edge", "_version", "_base", "_epoch", "_grad", "__weakref__", "__dict__")
+    __slots__ = ("_data", "_tracked", "_edge", "_versions", "_base", "_epoch", "_grad", "__weakref__", "__dict__")
     _hooks: OrderedDict | None = None  # a leaf's tensor hooks
     _leaf_hooks: Extra | None = None  # hooks on a leaf's AccumulateGrad node
     _accumulator: Any = None  # weak reference to that node, while somebody looks at it
@@ -190,8 +190,8 @@ class Tensor:
         self._data = value._data
 
     @property
-    def _version_number(self) -> int:
-        return self._version[0]
+    def _version(self) -> int:
+        return self._versions[0]
 
     def _is_view(self) -> bool:
         return self._base is not None
@@ -375,7 +375,7 @@ _new = object.__new__
 def adopt(cls: type, data: np.ndarray) -> Any:
     """A fresh untracked tensor of type `cls` around an array, without a copy."""
     t = _new(cls)
-    t._data, t._tracked, t._edge, t._version, t._base, t._grad = data, False, None, [0, 0], None, None
+    t._data, t._tracked, t._edge, t._versions, t._base, t._grad = data, False, None, [0, 0], None, None
     if modes.state.busy and modes.local.inference:
         t._inference = True
     return t
@@ -388,7 +388,7 @@ def wrap(data: np.ndarray) -> Tensor:
 
 def sync(view: Tensor) -> None:
     """Bring a view's history up to date when its base's was rewritten by an in-place op."""
-    if view._epoch != view._version[1]:
+    if view._epoch != view._versions[1]:
         from chainrule.autograd.views import regenerate
 
         regenerate(view)

@@ -31,7 +31,7 @@ def test_is_the_published_set():
 
 
 def test_split_is_balanced_and_apart():
-    (x, y), (xt, yt) = arrays(True), arrays(False)
+    (x, _), (xt, yt) = arrays(True), arrays(False)
     assert np.bincount(yt).tolist() == [36] * 10
     assert not {image.tobytes() for image in x} & {image.tobytes() for image in xt}
 

@@ -68,7 +68,7 @@ def test_nodes_and_edges(lib):
     w, x, b = (lib.ones(3, requires_grad=True) for _ in range(3))
     y = (w * x + b).tanh()
     picture = graph((y * y + w).sum(), {"w": w, "x": x, "b": b})
-    assert repr(picture) == "Graph(6 ops, 3 leaves, 10 edges)"
+    assert repr(picture) == "Graph(ops=6, leaves=3, edges=10)"
     assert [node.label for node in picture.nodes if node.root] == ["sum"]
     assert {node.label: node.shape for node in picture.nodes if node.kind == "leaf"} == {"w": (3,), "x": (3,), "b": (3,)}
     expected = {("w", "mul"): 1, ("x", "mul"): 1, ("mul", "add"): 2, ("b", "add"): 1, ("add", "tanh"): 1}
@@ -87,6 +87,21 @@ def test_names(lib):
     hidden = w.tanh()
     labels = {node.label for node in graph(hidden.sum(), {"hidden": hidden}).nodes}
     assert labels == {"sum", "hidden = tanh", "leaf"}
+
+
+def test_a_custom_function_is_an_op_whatever_it_keeps(lib):
+    class Twice(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.variable = x
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    picture = graph(Twice.apply(lib.ones(3, requires_grad=True)).sum())
+    assert [(node.label, node.kind) for node in picture.nodes] == [("sum", "op"), ("Twice", "op"), ("leaf", "leaf")]
 
 
 def test_takes_named_parameters():

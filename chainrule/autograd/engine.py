@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from sys import getrefcount
 from typing import Any
 
@@ -32,18 +32,71 @@ def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets
     if targets is not None:
         needed = leading_to(roots, targets)
         for edge in targets:
-            node, index = (edge.node, edge.index) if type(edge) is Output else (edge, 0)
-            wanted.setdefault(node, set()).add(index)
+            target, index = (edge.node, edge.index) if type(edge) is Output else (edge, 0)
+            wanted.setdefault(target, set()).add(index)
     pending: dict = {}
     heap: list = []
-    before = modes.local.grad, modes.local.create_graph
+    local = modes.local
+    before = local.grad, local.create_graph
     modes.set_grad(create)
-    modes.local.create_graph = create
+    local.create_graph = create
+    anomaly = local.anomaly
+    # The roots stand as the edges of a node that has just run.
+    edges: Sequence = roots
+    grads: Any = [c if create or c is None else c._data for c in cotangents]
+    del cotangents
     try:
-        send(roots, [c if create or c is None else c._data for c in cotangents], pending, heap, needed, wanted, captured, create)
-        while heap:
-            node = heappop(heap)[1]
-            g = pending.pop(node)
+        while True:
+            # The latest node that this round reached; if nothing in the heap is later, it runs next without passing through there.
+            following = following_g = None
+            for edge, g in zip(edges, grads):  # noqa: B905  lengths agree by construction
+                if edge is None:
+                    continue
+                if isinstance(edge, Node):
+                    if needed is not None and edge not in needed:
+                        continue
+                    if edge is following:
+                        following_g = g if following_g is None else following_g if g is None else following_g + g
+                    elif edge in pending:
+                        old = pending[edge]
+                        pending[edge] = g if old is None else old if g is None else old + g
+                    elif following is None:
+                        following, following_g = edge, g
+                    elif edge.sequence > following.sequence:
+                        pending[following] = following_g
+                        heappush(heap, (-following.sequence, following))
+                        following, following_g = edge, g
+                    else:
+                        pending[edge] = g
+                        heappush(heap, (-edge.sequence, edge))
+                elif type(edge) is Output:
+                    if needed is None or edge.node in needed:
+                        send_output(edge, g, pending, heap)
+                elif g is not None:
+                    if needed is not None:
+                        if edge in wanted:
+                            captured[edge, 0] = captured[edge, 0] + g if (edge, 0) in captured else g
+                    elif edge._grad is None and not create and edge._hooks is None and edge._leaf_hooks is None:
+                        # Nobody else holds this array (our name, the tuple, the argument): it becomes the gradient as it is.
+                        if g.__class__ is not ndarray or g.base is not None or getrefcount(g) > 3 or not g.flags.c_contiguous:
+                            g = np.array(g, order="K")
+                        edge._grad = wrap(g)
+                    else:
+                        deliver(edge, g, create)
+            g = grads = None
+            if following is None:
+                if not heap:
+                    break
+                node = heappop(heap)[1]
+                g = pending.pop(node)
+            elif heap and -heap[0][0] > following.sequence:
+                node = heapreplace(heap, (-following.sequence, following))[1]
+                pending[following] = following_g
+                g = pending.pop(node)
+            else:
+                node, g = following, following_g
+            following = following_g = old = None
+            edges = node.edges
             extra = node.extra
             if extra is not None and (extra.tensor_hooks or extra.retain or extra.pre_hooks):
                 g = before_node(node, g, create)
@@ -51,30 +104,31 @@ def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets
                 for index in wanted[node]:
                     captured[node, index] = g[index] if node.width else g
                 if not needed[node]:  # type: ignore[index]
+                    edges = grads = ()
                     continue
             if node.width and not node.optional_cotangents:
                 g = node.materialize(g, create)
             saved = node.saved
-            if saved is FREED:
-                raise RuntimeError(SECOND_BACKWARD)
-            if saved and (create or extra is not None or node.guards):
+            if saved:
+                if saved is FREED:
+                    raise RuntimeError(SECOND_BACKWARD)
                 guards = node.guards
-                if create or extra is not None or len(guards) > 2 or guards[0][0] != guards[1]:
+                if create or extra is not None or (guards and (guards[0][0] != guards[1] or len(guards) > 2)):
                     saved = node.unpack(create)
-            if modes.local.anomaly or node.tensor_level or (extra is not None and extra.post_hooks):
+                if not keep and not node.tensor_level:
+                    node.release()
+            if anomaly or node.tensor_level or (extra is not None and extra.post_hooks):
                 grads = run_guarded(node, g, saved, create)
+                if not keep:
+                    node.release()
             elif g is None:
-                grads = (None,) * len(node.edges)
+                grads = (None,) * len(edges)
             else:
                 grads = node.vjp(g, saved)
-            if not keep:
-                node.release()
-            del g, saved
-            send(node.edges, grads, pending, heap, needed, wanted, captured, create)
-            del grads
+            saved = None
     finally:
         modes.set_grad(before[0])
-        modes.local.create_graph = before[1]
+        local.create_graph = before[1]
     if targets is None:
         return []
     results = [captured.get((e.node, e.index) if type(e) is Output else (e, 0)) for e in targets]
@@ -86,45 +140,15 @@ def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets
     return results
 
 
-def send(edges: Any, grads: Any, pending: dict, heap: list, needed: Any, wanted: dict, captured: dict, create: bool) -> None:
-    """Deliver cotangents along edges: to leaves at once, to nodes as pending."""
-    for edge, g in zip(edges, grads):  # noqa: B905  lengths agree by construction
-        if edge is None:
-            continue
-        if isinstance(edge, Node):
-            if needed is not None and edge not in needed:
-                continue
-            if edge in pending:
-                old = pending[edge]
-                pending[edge] = g if old is None else old if g is None else old + g
-            else:
-                pending[edge] = g
-                heappush(heap, (-edge.sequence, edge))
-        elif type(edge) is Output:
-            node, index = edge.node, edge.index
-            if needed is not None and node not in needed:
-                continue
-            slots = pending.get(node)
-            if slots is None:
-                slots = pending[node] = [None] * node.width
-                heappush(heap, (-node.sequence, node))
-            old = slots[index]
-            slots[index] = g if old is None else old if g is None else old + g
-        elif g is not None:
-            if needed is None:
-                if edge._hooks is not None or create or edge._leaf_hooks is not None:
-                    deliver_hooked(edge, g, create)
-                elif edge._grad is None:
-                    # Nobody else holds this array (our loop variable, the tuple, getrefcount's argument): keep it as it is.
-                    if type(g) is not ndarray or g.base is not None or getrefcount(g) > 3 or not g.flags.c_contiguous:
-                        g = np.array(g, order="K")
-                    edge._grad = wrap(g)
-                else:
-                    add_to_grad(edge, g)
-            elif (edge, 0) in captured:
-                captured[edge, 0] = captured[edge, 0] + g
-            elif edge in wanted:
-                captured[edge, 0] = g
+def send_output(edge: Output, g: Any, pending: dict, heap: list) -> None:
+    """Deliver to one output of a node that has several: its cotangents wait in a list."""
+    node, index = edge.node, edge.index
+    slots = pending.get(node)
+    if slots is None:
+        slots = pending[node] = [None] * node.width
+        heappush(heap, (-node.sequence, node))
+    old = slots[index]
+    slots[index] = g if old is None else old if g is None else old + g
 
 
 def accumulate(leaf: Any, g: Any) -> None:
@@ -147,25 +171,27 @@ def add_to_grad(leaf: Any, g: Any) -> None:
         leaf._grad = wrap(grad._data + g)
         return
     np.add(grad._data, g, out=grad._data)
-    grad._version[0] += 1
+    grad._versions[0] += 1
 
 
-def deliver_hooked(leaf: Any, g: Any, create: bool) -> None:
-    """Accumulate into a leaf that has hooks, or a gradient with a history."""
-    g = run_leaf_hooks(leaf, g, create)
-    if g is None:
+def deliver(leaf: Any, g: Any, create: bool) -> None:
+    """Add a cotangent to a leaf's `.grad`, with the leaf's hooks."""
+    if leaf._hooks is None and leaf._leaf_hooks is None:
+        accumulate(leaf, g)
         return
+    g = run_leaf_hooks(leaf, g, create)
     extra = leaf._leaf_hooks
-    if extra is not None:
-        for hook in list(extra.pre_hooks.values()):
-            result = hook((as_tensor(g),))
-            g = result[0] if isinstance(result, tuple) else g if result is None else result
+    if extra is None:
+        accumulate(leaf, g)
+        return
+    for hook in list(extra.pre_hooks.values()):
+        result = hook((as_tensor(g),))
+        g = result[0] if isinstance(result, tuple) else g if result is None else result
     accumulate(leaf, g)
-    if extra is not None:
-        for hook in list(extra.post_hooks.values()):
-            hook((), (as_tensor(g),))
-        for hook in list(extra.tensor_hooks.get(-1, {}).values()):  # post-accumulate hooks
-            hook(leaf)
+    for hook in list(extra.post_hooks.values()):
+        hook((), (as_tensor(g),))
+    for hook in list(extra.tensor_hooks.get(-1, {}).values()):  # post-accumulate hooks
+        hook(leaf)
 
 
 def run_leaf_hooks(leaf: Any, g: Any, create: bool) -> Any:
@@ -183,7 +209,7 @@ def run_leaf_hooks(leaf: Any, g: Any, create: bool) -> Any:
 def accumulate_captured(edge: Any, g: Any, create: bool) -> None:
     """`backward(inputs=...)`: the cotangent of an input goes to its `.grad`."""
     if isinstance(edge, Tensor):
-        deliver_hooked(edge, g, create)
+        deliver(edge, g, create)
         return
     node, index = (edge.node, edge.index) if type(edge) is Output else (edge, 0)
     reference = node.extra and node.extra.retain.get(index)

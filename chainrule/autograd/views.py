@@ -75,20 +75,20 @@ def rebase(target: Tensor, edge: Any) -> None:
     base = target._base
     if base is None:
         target._edge, target._tracked = edge, edge is not None
-        target._version[1] += 1
+        target._versions[1] += 1
         return
     where = geometry(base._data, target._data)
     edges = [edge_of(base), edge]
     if edges == [None, None]:
         return
     copy_slices.make_node(edges, (base, base), (base._data, base._data), (where,), [base], False)
-    base._version[1] += 1
+    base._versions[1] += 1
 
 
 def regenerate(view: Tensor) -> None:
     """Give a view the history of its part of the base as it is now."""
     base = view._base
-    view._epoch = view._version[1]
+    view._epoch = view._versions[1]
     if base._tracked:
         before = modes.set_grad(True)
         try:

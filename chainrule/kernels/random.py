@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from chainrule._core.dtypes import BY_NUMPY, LEGACY
-from chainrule._core.dtypes import bfloat16 as _bfloat16
+from chainrule._core.dtypes import BY_NUMPY, LEGACY, bfloat16
 from chainrule._core.generator import Generator, default_generator
 from chainrule.kernels.random_exact import blocks, box_muller32, box_muller64, compiled, fma, libm
 
 Shape = tuple[int, ...]
-U64, F32 = np.uint64, np.float32
-BOOL, FLOAT, DOUBLE, HALF, BRAIN = np.dtype("?"), np.dtype("f4"), np.dtype("f8"), np.dtype("f2"), _bfloat16.numpy
+U64, I64, F32 = np.uint64, np.int64, np.float32
+LOW_24, SCALE_24 = U64(2**24 - 1), F32(2.0**-24)  # made once: a tiny draw takes hardly longer than making them
+BOOL, FLOAT, DOUBLE, HALF, BRAIN = np.dtype("?"), np.dtype("f4"), np.dtype("f8"), np.dtype("f2"), bfloat16.numpy
 DIGITS = {HALF: 11, BRAIN: 8, FLOAT: 24, DOUBLE: 53}  # of the significand; also the floating-point types there are
 LARGEST = {HALF: 65504.0, BRAIN: 255 * 2.0**120, FLOAT: (2 - 2.0**-23) * 2.0**127, DOUBLE: np.finfo("f8").max.item()}
 LIMITS: dict[np.dtype, tuple] = {dtype: (-largest, largest) for dtype, largest in LARGEST.items()} | {BOOL: (0, 1)}
@@ -32,7 +32,8 @@ UNSIGNED = {np.dtype("u2"), np.dtype("u4"), np.dtype("u8")}  # the late types, w
 CPP = {
     "bool": "bool", "uint8": "unsigned char", "uint16": "short unsigned int", "uint32": "unsigned int", "uint64": "long unsigned int",
     "int8": "signed char", "int16": "short int", "int32": "int", "int64": "long int", "bfloat16": "c10::BFloat16",
-    "float16": "c10::Half", "float32": "float", "float64": "double", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
+    "float16": "c10::Half", "float32": "float", "float64": "double",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
 }  # fmt: skip
 
 
@@ -59,10 +60,10 @@ def unit24(generator: Generator, n: int) -> np.ndarray:
         return out
     for part in blocks(n):
         words = generator.raw(part.stop - part.start)
-        words &= 0xFFFFFF
+        words &= LOW_24
         values = out[part]
-        values[...] = words.view(np.int64)
-        values *= F32(2.0**-24)
+        values[...] = words.view(I64)
+        values *= SCALE_24
     return out
 
 
@@ -77,7 +78,7 @@ def unit53(generator: Generator, n: int) -> np.ndarray:
         values = words[0::2] & 0x1FFFFF
         values <<= 32
         values |= words[1::2]
-        np.multiply(values.view(np.int64), 2.0**-53, out=out[part])
+        np.multiply(values.view(I64), 2.0**-53, out=out[part])
     return out
 
 
@@ -88,14 +89,16 @@ def uniform(shape: Shape, dtype: np.dtype, generator: Generator | None = None, l
     """
     if dtype not in DIGITS:
         if dtype not in REAL:
-            raise _not_implemented("check_uniform_bounds", dtype)
+            raise not_implemented("check_uniform_bounds", dtype)
+        if math.prod(shape) == 0:
+            return np.empty(shape, dtype)
         return uniform((*shape, 2), REAL[dtype], generator, low, high).view(dtype).reshape(shape)
     unit = low == 0 and high == 1
     if not unit:
         _check_uniform(dtype, low, high)
     generator = generator or default_generator
     with generator.lock:
-        values = (unit53 if dtype is DOUBLE else unit24)(generator, math.prod(shape))
+        values = (unit53 if dtype == DOUBLE else unit24)(generator, math.prod(shape))
     if not unit:
         values = _stretched(values, low, high)
     if dtype.itemsize == 2:
@@ -152,11 +155,11 @@ def normal(shape: Shape, dtype: np.dtype, generator: Generator | None = None, me
     if n == 0:
         return np.empty(shape, dtype)
     if dtype not in DIGITS:
-        raise _not_implemented("normal_kernel_cpu", dtype)
+        raise not_implemented("normal_kernel_cpu", dtype)
     generator = generator or default_generator
     with generator.lock:
         values = _normal_blocks(generator, n, dtype, mean, std) if n >= 16 else _normal_pairs(generator, n, mean, std)
-    return _cast(values, dtype, bounded=abs(mean) + 9 * std < LARGEST[HALF]).reshape(shape)  # 53 bits go no farther than 8.6
+    return cast(values, dtype, bounded=abs(mean) + 9 * std < LARGEST[HALF]).reshape(shape)  # 53 bits go no farther than 8.6
 
 
 def _normal_pairs(generator: Generator, n: int, mean: float, std: float) -> np.ndarray:
@@ -181,7 +184,7 @@ def _normal_pairs(generator: Generator, n: int, mean: float, std: float) -> np.n
 
 def _normal_blocks(generator: Generator, n: int, dtype: np.dtype, mean: float, std: float) -> np.ndarray:
     """n >= 16 normals (float64 for float64, else float32); the last 16 are drawn anew unless n is a multiple of 16."""
-    draw, transform = (unit53, box_muller64) if dtype is DOUBLE else (unit24, box_muller32)
+    draw, transform = (unit53, box_muller64) if dtype == DOUBLE else (unit24, box_muller32)
     whole, rest = n - n % 16, n % 16
     if not rest:
         transform(values := draw(generator, n), mean, std)
@@ -198,18 +201,18 @@ def _normal_blocks(generator: Generator, n: int, dtype: np.dtype, mean: float, s
 
 # ---- the other continuous distributions, and the geometric one
 
+CONTINUOUS = "distribution is a continuous probability distribution. dtype must be a floating point but you specified"
+
 
 def exponential(shape: Shape, dtype: np.dtype, generator: Generator | None = None, rate: float = 1.0) -> np.ndarray:
     """Exponential numbers of the given rate (> 0): `Tensor.exponential_`.
 
     Example: `exponential((2, 3), np.dtype("float32"))`.
     """
-    _check(rate > 0, f"exponential_ expects lambda > 0.0, but found lambda={rate:g}")
+    check(rate > 0, f"exponential_ expects lambda > 0.0, but found lambda={rate:g}")
     if dtype not in DIGITS and math.prod(shape):
-        raise RuntimeError(
-            f"Exponential distribution is a continuous probability distribution. dtype must be a floating point but you specified {_legacy(dtype)}"
-        )
-    return _cast(-1.0 / rate * libm("log1p", -_unit(shape, generator)), dtype)
+        raise RuntimeError(f"Exponential {CONTINUOUS} {_legacy(dtype)}")
+    return cast(-1.0 / rate * libm("log1p", -_unit(shape, generator)), dtype).reshape(shape)
 
 
 def geometric(shape: Shape, dtype: np.dtype, generator: Generator | None = None, p: float = 0.5) -> np.ndarray:
@@ -217,9 +220,9 @@ def geometric(shape: Shape, dtype: np.dtype, generator: Generator | None = None,
 
     Example: `geometric((4,), np.dtype("int64"), p=0.3)`.
     """
-    _check(0 < p < 1, f"geometric_ expects p to be in (0, 1), but got p={p:g}")
+    check(0 < p < 1, f"geometric_ expects p to be in (0, 1), but got p={p:g}")
     _check_kernel(shape, dtype, "geometric_cpu", dtype in REAL or dtype in UNSIGNED or dtype == BOOL)
-    return _cast(np.ceil(libm("log", _unit(shape, generator)) / math.log1p(-p)), dtype)
+    return cast(np.ceil(libm("log", _unit(shape, generator)) / math.log1p(-p)), dtype).reshape(shape)
 
 
 def cauchy(shape: Shape, dtype: np.dtype, generator: Generator | None = None, median: float = 0.0, sigma: float = 1.0) -> np.ndarray:
@@ -227,12 +230,9 @@ def cauchy(shape: Shape, dtype: np.dtype, generator: Generator | None = None, me
 
     Example: `cauchy((2,), np.dtype("float64"), median=1.0, sigma=0.5)`.
     """
-    _check(sigma > 0, f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
-    _check(
-        dtype in DIGITS,
-        f"Cauchy distribution is a continuous probability distribution. dtype must be a floating point but you specified {CPP[dtype.name]}",
-    )
-    return _cast(fma(libm("tan", math.pi * (_unit(shape, generator) - 0.5)), sigma, median), dtype)
+    check(sigma > 0, f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
+    check(dtype in DIGITS, f"Cauchy {CONTINUOUS} {CPP[dtype.name]}")
+    return cast(fma(libm("tan", math.pi * (_unit(shape, generator) - 0.5)), sigma, median), dtype).reshape(shape)
 
 
 def log_normal(shape: Shape, dtype: np.dtype, generator: Generator | None = None, mean: float = 1.0, std: float = 2.0) -> np.ndarray:
@@ -240,27 +240,28 @@ def log_normal(shape: Shape, dtype: np.dtype, generator: Generator | None = None
 
     Example: `log_normal((2,), np.dtype("float32"), mean=0.0, std=1.0)`.
     """
-    _check(std > 0, f"log_normal_ expects std > 0.0, but found std={std:g}")
+    check(std > 0, f"log_normal_ expects std > 0.0, but found std={std:g}")
     _check_kernel(shape, dtype, "log_normal_cpu", dtype not in DIGITS)
     generator, n = generator or default_generator, math.prod(shape)
     if n == 0:
         return np.empty(shape, dtype)
     with generator.lock:
         values = _normal_pairs(generator, n, mean, std)
-    return _cast(libm("exp", values), dtype).reshape(shape)
+    return cast(libm("exp", values), dtype).reshape(shape)
 
 
 def _unit(shape: Shape, generator: Generator | None) -> np.ndarray:
+    """Uniform numbers (float64) enough for a shape, in one line."""
     generator = generator or default_generator
     with generator.lock:
-        return unit53(generator, math.prod(shape)).reshape(shape)
+        return unit53(generator, math.prod(shape))
 
 
-def _cast(values: np.ndarray, dtype: np.dtype, bounded: bool = False) -> np.ndarray:
+def cast(values: np.ndarray, dtype: np.dtype, bounded: bool = False) -> np.ndarray:
     """From float64 (or float32) to any type as PyTorch goes: to the 2-byte floats by way of float32, to integers by int64."""
-    if values.dtype is dtype:
+    if values.dtype == dtype:
         return values
-    between = dtype if dtype in (FLOAT, DOUBLE) else FLOAT if dtype in DIGITS else np.int64
+    between = dtype if dtype in (FLOAT, DOUBLE) else FLOAT if dtype in DIGITS else I64
     if bounded:
         return values.astype(between, copy=False).astype(dtype, copy=False)
     with np.errstate(over="ignore"):
@@ -279,7 +280,7 @@ def bernoulli(shape: Shape, dtype: np.dtype, generator: Generator | None = None,
     """
     number = not isinstance(p, np.ndarray)
     if number:
-        _check(0 <= p <= 1, f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
+        check(0 <= p <= 1, f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
     kernel = "bernoulli_scalar_cpu_" if number else "bernoulli_tensor_cpu_self_"
     _check_kernel(shape, dtype, kernel, dtype in REAL or dtype in UNSIGNED)
     generator, n = generator or default_generator, math.prod(shape)
@@ -295,17 +296,17 @@ def bernoulli(shape: Shape, dtype: np.dtype, generator: Generator | None = None,
 
 def _bernoulli_each(shape: Shape, dtype: np.dtype, generator: Generator, p: np.ndarray) -> np.ndarray:
     if p.dtype not in DIGITS:
-        raise _not_implemented("bernoulli_tensor_cpu_p_", p.dtype)
+        raise not_implemented("bernoulli_tensor_cpu_p_", p.dtype)
     wide = DOUBLE if p.dtype == DOUBLE else FLOAT
-    p = np.broadcast_to(p.astype(wide, copy=False), shape)
-    _check(
+    p = np.broadcast_to(p.astype(wide, copy=False), shape).reshape(-1)
+    check(
         np.all((p >= 0) & (p <= 1)),
         "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  "
         "(Could this error message be improved?  If so, please report an enhancement request to PyTorch.)",
     )
     with generator.lock:
-        values = (unit53 if wide == DOUBLE else unit24)(generator, math.prod(shape))
-    return (values.reshape(shape) < p).astype(dtype, copy=False)
+        values = (unit53 if wide == DOUBLE else unit24)(generator, p.size)
+    return (values < p).astype(dtype, copy=False).reshape(shape)
 
 
 # ---- integers
@@ -320,9 +321,9 @@ def randint(shape: Shape, dtype: np.dtype, generator: Generator | None, low: int
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     if high is None and low == -(2**63):
         return _randint_full(shape, dtype, generator)
-    low, last, cautions = _closed_range(dtype, low, high)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    low, last = _closed_range(dtype, low, high)
+    if dtype in DIGITS:
+        _caution(dtype, low, last)
     generator = generator or default_generator
     with generator.lock:
         values = _below(generator, math.prod(shape), last - low + 1, low)
@@ -334,13 +335,13 @@ def _below(generator: Generator, n: int, count: int, base: int) -> np.ndarray:
     if count >= 2**28:
         values = _remainder(words64(generator, n), count)
         values += U64(base % 2**64)
-        return values.view(np.int64)
-    out = np.empty(n, np.int64)
+        return values.view(I64)
+    out = np.empty(n, I64)
     if fast := compiled(2 * n + 500):
         fast.below(generator.mt, out, count, base)
         return out
     for part in blocks(n):
-        np.add(_remainder(generator.raw(part.stop - part.start), count).view(np.int64), base, out=out[part])
+        np.add(_remainder(generator.raw(part.stop - part.start), count).view(I64), base, out=out[part])
     return out
 
 
@@ -362,63 +363,76 @@ def random(shape: Shape, dtype: np.dtype, generator: Generator | None = None) ->
     """
     _check_kernel(shape, dtype, "random_kernel_cpu", dtype in REAL or dtype in UNSIGNED)
     generator, n = generator or default_generator, math.prod(shape)
+    if n == 0:
+        return np.empty(shape, dtype)
     count = (2 ** DIGITS[dtype] if dtype in DIGITS else LIMITS[dtype][1]) + 1
     with generator.lock:
         words = words64(generator, n) if dtype.itemsize == 8 else generator.raw(n)
-    return _held(_remainder(words, count).view(np.int64), dtype).reshape(shape)
+    return _held(_remainder(words, count).view(I64), dtype).reshape(shape)
 
 
 def _randint_full(shape: Shape, dtype: np.dtype, generator: Generator | None) -> np.ndarray:
     kernel = "random_full_64_bits_range_kernel_cpu"
+    if math.prod(shape) == 0:
+        return np.empty(shape, dtype)
     _check_kernel(shape, dtype, kernel, dtype in REAL or dtype in UNSIGNED or dtype in (BOOL, HALF))
-    _check(dtype in (np.int64, DOUBLE, FLOAT, BRAIN), f"{kernel} handles only int64, double, float and bfloat16")
+    check(dtype in (I64, DOUBLE, FLOAT, BRAIN), f"{kernel} handles only int64, double, float and bfloat16")
     generator = generator or default_generator
     with generator.lock:
-        values = words64(generator, math.prod(shape)).view(np.int64)
+        values = words64(generator, math.prod(shape)).view(I64)
     return _held(values, dtype).reshape(shape)
 
 
 @functools.lru_cache(256)
-def _closed_range(dtype: np.dtype, low: int, high: int | None) -> tuple[int, int, tuple[str, ...]]:
-    """The first and the last integer to draw, and what to warn of; for floats both are moved inwards to what the type can hold."""
-    _check(dtype not in REAL, "check_random_bounds handles only integral, floating-point and boolean types")
+def _closed_range(dtype: np.dtype, low: int, high: int | None) -> tuple[int, int]:
+    """The first and the last integer to draw; for floats both are moved inwards to what the type can hold."""
+    check(dtype not in REAL, "check_random_bounds handles only integral, floating-point and boolean types")
     if dtype in DIGITS:
-        digits, drawn = DIGITS[dtype], "random_ expects 'from' casted to dtype to be less than"
-        if (held := _rounded(dtype, low + 1)) < low:
-            low = held + (1 << abs(low + 1).bit_length() - digits)
-        if high is None:
-            last = 2**digits
-            _check(low < last, f"{drawn} or equal to 'to_inc' casted to dtype, but got from={low} > to_inc={last}")
-        else:
-            if (held := _rounded(dtype, high - 1)) >= high:
-                high = held - (1 << abs(high - 1).bit_length() - digits)
-            _check(low < high, f"{drawn} 'to' casted to dtype, but got from={low} >= to={high}")
-            last = high - 1
+        low, last = _inwards(dtype, low, high)
     else:
         last = LIMITS[dtype][1] if high is None else high - 1
     least, most = LIMITS[dtype]
-    ends = ("from", low), ("to - 1", last)
-    for name, value in ends:
-        _check(least <= value <= min(most, 2.0**63 if dtype in DIGITS else 2**63 - 1), f"{name} is out of bounds for {CPP[dtype.name]}")
-    power = f"2^{DIGITS.get(dtype)}"
-    return low, last, tuple(
-        f"{name} is out of bounds [-({power}), {power}]. Due to precision limitations {CPP[dtype.name]} can support discrete uniform "
-        "distribution only within this range. This warning will become an error in version 1.7 release, please fix the code in advance"
-        for name, value in ends
-        if dtype in DIGITS and abs(value) > 2 ** DIGITS[dtype]
-    )  # fmt: skip
+    for name, value in (("from", low), ("to - 1", last)):
+        check(least <= value <= min(most, 2**63 - 1), f"{name} is out of bounds for {CPP[dtype.name]}")
+    return low, last
 
 
-def _held(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """int64 to any real type as PyTorch goes, to the 2-byte floats by way of float32."""
-    between = F32 if dtype in (HALF, BRAIN) else dtype
-    return values != 0 if dtype == BOOL else values.astype(between, copy=False).astype(dtype, copy=False)
+def _inwards(dtype: np.dtype, low: int, high: int | None) -> tuple[int, int]:
+    digits, expects = DIGITS[dtype], "random_ expects 'from' casted to dtype to be less than"
+    if (held := _rounded(dtype, low + 1)) < low:
+        low = held + (1 << abs(low + 1).bit_length() - digits)
+    if high is None:
+        check(low < 2**digits, f"{expects} or equal to 'to_inc' casted to dtype, but got from={low} > to_inc={2**digits}")
+        return low, 2**digits
+    if (held := _rounded(dtype, high - 1)) >= high:
+        high = held - (1 << abs(high - 1).bit_length() - digits)
+    check(low < high, f"{expects} 'to' casted to dtype, but got from={low} >= to={high}")
+    return low, high - 1
 
 
 def _rounded(dtype: np.dtype, value: int) -> int:
     with np.errstate(over="ignore"):
         held = float(_held(np.array(value), dtype))
     return int(held) if abs(held) < 2**63 else -(2**63)  # what a C cast out of range gives
+
+
+def _caution(dtype: np.dtype, low: int, last: int) -> None:
+    """Warn of integers that a floating-point dtype cannot all hold."""
+    digits = DIGITS[dtype]
+    for name, value in (("from", low), ("to - 1", last)):
+        if abs(value) > 2**digits:
+            warnings.warn(
+                f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations {CPP[dtype.name]} can support "
+                "discrete uniform distribution only within this range. This warning will become an error in version 1.7 release, "
+                "please fix the code in advance",
+                stacklevel=3,
+            )
+
+
+def _held(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """int64 to any real type as PyTorch goes, to the 2-byte floats by way of float32."""
+    between = F32 if dtype in (HALF, BRAIN) else dtype
+    return values != 0 if dtype == BOOL else values.astype(between, copy=False).astype(dtype, copy=False)
 
 
 # ---- permutations and choices
@@ -429,12 +443,12 @@ def randperm(n: int, dtype: np.dtype, generator: Generator | None = None) -> np.
 
     Example: `sorted(randperm(4, np.dtype("int64")).tolist()) == [0, 1, 2, 3]`.
     """
-    _check(n >= 0, f"Trying to create tensor with negative dimension {n}: [{n}]")
+    check(n >= 0, f"Trying to create tensor with negative dimension {n}: [{n}]")
     _check_permutation(n, dtype)
     generator = generator or default_generator
     with generator.lock:
         if n >= (2**32 - 1) // 20:  # too many for one word to choose from evenly, and for any but the compiled twin
-            compiled(math.inf).shuffle_inside_out(generator.mt, order := np.empty(n, np.int64))
+            compiled(math.inf).shuffle_inside_out(generator.mt, order := np.empty(n, I64))
         elif fast := compiled(200 * n):
             fast.shuffle(generator.mt, order := np.arange(n))
         else:
@@ -457,13 +471,13 @@ def _shuffled(n: int, generator: Generator) -> np.ndarray:
 
 def _check_permutation(n: int, dtype: np.dtype) -> None:
     if dtype in REAL or dtype in UNSIGNED or dtype == BOOL:
-        raise _not_implemented("randperm", dtype)
+        raise not_implemented("randperm", dtype)
     named = {HALF: "2049", FLOAT: "2^24+1", DOUBLE: "2^53+1"}
     if dtype in named:
-        _check(n <= 2 ** DIGITS[dtype] + 1, f"n cannot be greater than {named[dtype]} for {_legacy(dtype)} type.")
+        check(n <= 2 ** DIGITS[dtype] + 1, f"n cannot be greater than {named[dtype]} for {_legacy(dtype)} type.")
     elif dtype != BRAIN:
         name = {"int32": "int", "int64": "int64_t"}.get(dtype.name, f"{dtype.name}_t")
-        _check(n - 1 <= LIMITS[dtype][1], f"value cannot be converted to type {name} without overflow")
+        check(n - 1 <= LIMITS[dtype][1], f"value cannot be converted to type {name} without overflow")
 
 
 def multinomial(p: np.ndarray, n: int, replacement: bool = False, generator: Generator | None = None) -> np.ndarray:
@@ -473,35 +487,36 @@ def multinomial(p: np.ndarray, n: int, replacement: bool = False, generator: Gen
 
     Example: `multinomial(np.array([0.0, 3.0]), 2, replacement=True)` is `[1, 1]`.
     """
-    _check(p.ndim in (1, 2), "prob_dist must be 1 or 2 dim")
-    _check(p.dtype in DIGITS, f"multinomial only supports floating-point dtypes for input, got: {_legacy(p.dtype)}")
-    _check(n > 0, "cannot sample n_sample <= 0 samples")
-    _check(replacement or n <= p.shape[-1], "cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    _check(p.shape[-1] <= 2**24, "number of categories cannot exceed 2^24")
+    check(p.ndim in (1, 2), "prob_dist must be 1 or 2 dim")
+    check(p.dtype in DIGITS, f"multinomial only supports floating-point dtypes for input, got: {_legacy(p.dtype)}")
+    check(n > 0, "cannot sample n_sample <= 0 samples")
+    check(replacement or n <= p.shape[-1], "cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    check(p.shape[-1] <= 2**24, "number of categories cannot exceed 2^24")
     if p.size == 0:
-        return np.empty((*p.shape[:-1], n), np.int64)
+        return np.empty((*p.shape[:-1], n), I64)
     if replacement and n > 1:
         return _choose_again(p, n, generator)
-    _check(np.all((p >= 0) & (p < np.inf)), "probability tensor contains either `inf`, `nan` or element < 0")
-    _check(np.all(p.sum(-1) != 0), "invalid multinomial distribution (sum of probabilities <= 0)")
+    check(np.all((p >= 0) & (p < np.inf)), "probability tensor contains either `inf`, `nan` or element < 0")
+    check(np.all(p.sum(-1) != 0), "invalid multinomial distribution (sum of probabilities <= 0)")
     with np.errstate(divide="ignore", over="ignore"):
         scores = p / exponential(p.shape, p.dtype, generator)
     if n == 1:
         return scores.argmax(-1)[..., None]
-    return np.argsort(-scores, axis=-1, kind="stable")[..., :n]
+    scores = -scores.astype(DOUBLE if p.dtype == DOUBLE else FLOAT, copy=False)
+    best = np.sort(np.argpartition(scores, n - 1, -1)[..., :n], -1)
+    return np.take_along_axis(best, np.argsort(np.take_along_axis(scores, best, -1), -1, "stable"), -1)
 
 
 def _choose_again(p: np.ndarray, n: int, generator: Generator | None) -> np.ndarray:
-    _check(np.all(p >= 0), "invalid multinomial distribution (encountering probability entry < 0)")
-    _check(np.all(p < np.inf), "invalid multinomial distribution (encountering probability entry = infinity or NaN)")
-    summed = np.add.accumulate(p.astype(p.dtype if p.dtype == DOUBLE else F32, copy=False), -1)
-    _check(np.all(summed[..., -1] > 0), "invalid multinomial distribution (sum of probabilities <= 0)")
+    check(np.all(p >= 0), "invalid multinomial distribution (encountering probability entry < 0)")
+    check(np.all(p < np.inf), "invalid multinomial distribution (encountering probability entry = infinity or NaN)")
+    summed = np.add.accumulate(p.astype(DOUBLE if p.dtype == DOUBLE else FLOAT, copy=False), -1)
+    check(np.all(summed[..., -1] > 0), "invalid multinomial distribution (sum of probabilities <= 0)")
     summed /= summed[..., -1:].copy()
     summed[..., -1] = 1
-    at = _unit((*p.shape[:-1], n), generator)
-    if p.ndim == 1:
-        return np.searchsorted(summed.astype(np.float64), at)
-    return np.stack([np.searchsorted(line, x) for line, x in zip(summed.astype(np.float64), at)])
+    shape = (*p.shape[:-1], n)
+    lines = zip(summed.reshape(-1, p.shape[-1]).astype(np.float64), _unit(shape, generator).reshape(-1, n))
+    return np.stack([np.searchsorted(line, at) for line, at in lines]).reshape(shape)
 
 
 # ---- errors
@@ -511,11 +526,11 @@ def _legacy(dtype: np.dtype) -> str:
     return LEGACY[BY_NUMPY[dtype]]
 
 
-def _not_implemented(kernel: str, dtype: np.dtype) -> NotImplementedError:
+def not_implemented(kernel: str, dtype: np.dtype) -> NotImplementedError:
     return NotImplementedError(f"\"{kernel}\" not implemented for '{_legacy(dtype)}'")
 
 
-def _check(holds: Any, message: str) -> None:
+def check(holds: Any, message: str) -> None:
     if not holds:
         raise RuntimeError(message)
 
@@ -523,4 +538,4 @@ def _check(holds: Any, message: str) -> None:
 def _check_kernel(shape: Shape, dtype: np.dtype, kernel: str, refused: bool) -> None:
     """PyTorch looks at the type only when there is something to draw."""
     if refused and math.prod(shape):
-        raise _not_implemented(kernel, dtype)
+        raise not_implemented(kernel, dtype)

@@ -50,7 +50,10 @@ def libm(name: str, x: np.ndarray) -> np.ndarray:
 
 
 def _exp(x: float) -> float:
-    return math.exp(x) if x < 709.78 else float(np.exp(min(x, 1000.0)))
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
 
 
 def _log(x: float) -> float:

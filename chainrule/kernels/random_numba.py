@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numba.extending import intrinsic
 
+from chainrule.kernels import random_rejection as rejection
 from chainrule.kernels.random_exact import COS, EIGHTH, FOUR_OVER_PI, LOG, LOG_HIGH, LOG_LOW, SIN, SQRT_HALF, TWO_PI
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
@@ -225,3 +226,8 @@ def shuffle_inside_out(mt, out):  # type: ignore[no-untyped-def]
             j = np.int64(part[k] % u64(i + 1))
             out[i] = out[j]
             out[j] = i
+
+
+# ---- rejection
+
+SAMPLERS = {f.__name__: kernel(f) for f in (rejection.sample_poisson, rejection.sample_binomial, rejection.sample_gamma)}

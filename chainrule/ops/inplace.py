@@ -68,7 +68,7 @@ def overwrite(target: Tensor, result: Tensor) -> Tensor:
     require_castable(result, target)
     recording = modes.grad_enabled()
     np.copyto(data, cast_array(value, data.dtype))
-    target._version[0] += 1
+    target._versions[0] += 1
     if recording and (result._tracked or target.requires_grad):
         if value.dtype != data.dtype and result._tracked:
             from chainrule.ops.shape import cast
@@ -140,5 +140,5 @@ def write_out(name: str, out: Any, result: Any) -> Any:
             )
         out._data = np.empty(result._data.shape, out._data.dtype)
     np.copyto(out._data, cast_array(result._data, out._data.dtype))
-    out._version[0] += 1
+    out._versions[0] += 1
     return out

@@ -4,7 +4,8 @@
 
 `op.function` is the public function `atan2(input, other, *, out=None)`. For float32 and float64 tensors it is generated, with
 nothing in it that the op does not need: this is the eager path, counted in tenths of a microsecond. Everything else (other
-types, scalars first, modes, `out=`) takes `Pointwise.slow`.
+types, scalars first, modes, `out=`) takes `Pointwise.slow`. `op.operator` is the same for `a + b`: it answers NotImplemented to
+operands that it does not know.
 """
 
 from __future__ import annotations
@@ -22,25 +23,47 @@ from chainrule.ops.primitive import Primitive, argument_names, compile_lines, co
 from chainrule.tensor import Tensor, adopt, sync
 
 _NEVER = [0, 0]  # the version counter of a Python number
-PUBLIC_NAMES = {"a": "input", "b": "other", "c": "value"}
+BFLOAT16 = dtypes.bfloat16.numpy
+KINDS = {"b": dtypes.BOOL, "u": dtypes.INTEGRAL, "i": dtypes.INTEGRAL, "f": dtypes.FLOATING, "c": dtypes.COMPLEX}
+RESULTS = {
+    "same": "The result has the type that the operands promote to.",
+    "float": "Integers and bools give the default float type.",
+    "bool": "The result is a bool tensor.",
+    "any": "",
+}
 
 
 class Pointwise(Primitive):
-    """A primitive whose inputs broadcast and promote. `result` says what type comes out: "same" as the promoted inputs, "float"
-    (integers become the default float first), "bool"; "any" promotes as same but leaves the kernel's own type alone."""
+    """A primitive whose inputs broadcast and promote; `pointwise` says what its options are."""
 
-    def __init__(self, name: str, kernel: Callable, rules: dict, result: str, node: str | None, arity: int | None) -> None:
-        if result == "float":
+    def __init__(
+        self, name: str, kernel: Callable, doc: str, rules: dict, result: str, node: str | None, arity: int | None,
+        kinds: str, scalars: str | None, noisy: bool, names: tuple, scalar_nodes: tuple,
+    ) -> None:  # fmt: skip
+        self.scalars = scalars or ("fast" if isinstance(kernel, np.ufunc) else "slow")
+        if result == "float" or noisy:
             kernel = quiet(kernel)
         count = arity or getattr(kernel, "nin", None) or len(argument_names(kernel))
-        inputs = ("a", "b", "c", "d")[:count]
-        self.result = result
-        super().__init__(name, kernel, inputs, (), rules, None, node=node)
+        self.result, self.categories, self.public = result, {KINDS[k] for k in kinds}, names[:count]
+        super().__init__(name, kernel, ("a", "b", "c", "d")[:count], (), rules, None, node=node)
+        self.scalar_nodes: Any = (None, None)
         if self.differentiable:
-            # Complex inputs: the same node, but cotangents meet the conjugate of the partial derivative.
-            self.complex_node = type(self.node.__name__, (self.node,), {"__slots__": (), "vjp": self.compile_vjp(conj=True), "__module__": self.node.__module__})
-        self.function: Any = self.compile_function(operator=False)
-        self.operator: Any = self.compile_function(operator=True)
+            self.add_twins(self.node)
+            self.scalar_nodes = tuple([n and self.add_twins(self.subnode(self.node, n)) for n in scalar_nodes])
+        if count < 3 and result != "any":
+            self.function: Any = self.compile_function(operator=False)
+            self.operator: Any = self.compile_function(operator=True)
+            self.function.__doc__ = f"{doc[:1].upper()}{doc[1:]}, element by element. {RESULTS[result]}"
+
+    def subnode(self, base: type, name: str, **namespace: Any) -> Any:
+        return type(name, (base,), {"__slots__": (), "__module__": base.__module__, **namespace})
+
+    def add_twins(self, node: Any) -> Any:
+        """Complex inputs: the same node, but cotangents meet the conjugate of the partial derivative. bfloat16: cotangents that
+        meet a Python number come out as float32 and are cast back."""
+        node.complex_twin = self.subnode(node, node.__name__, vjp=self.compile_vjp(conj=True))
+        node.bfloat16_twin = self.subnode(node, node.__name__, vjp=narrowed(node.vjp))
+        return node
 
     def cotangent(self, name: str, rule: Any, conj: bool) -> str:
         """g times the local partial derivative; a rule may be a plain 1 or -1, or name g to be the whole product."""
@@ -54,38 +77,37 @@ class Pointwise(Primitive):
 
     def compile_function(self, operator: bool) -> Callable:
         """Write out the eager path for this op's number of inputs and what its rules save."""
-        names = self.inputs
-        public = [PUBLIC_NAMES.get(n, n) for n in names]
+        names, public = self.inputs, self.public
         args = ", ".join(public) + ("," if len(public) == 1 else "")
+        first, second = (*public, None)[:2]
         refuse = "slow_operator" if operator else "slow"
         scope: dict[str, Any] = {
             "kernel": self.kernel, "slow": self.slow, "slow_operator": self.slow_operator, "node_class": getattr(self, "node", None),
             "state": modes.state, "Tensor": Tensor, "sync": sync, "ndarray": np.ndarray, "asarray": np.asarray, "new": object.__new__,
             "F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "next_sequence": next_sequence, "NEVER": _NEVER,
-            "broadcast_error": broadcast_error,
+            "broadcast_error": broadcast_error, "scalar_class": self.scalar_nodes[1] or getattr(self, "node", None),
         }  # fmt: skip
-        if len(names) > 2 or self.result == "any":
-            lines = [f"def {self.name}({', '.join(public)}, *, out=None):", f"    return {refuse}(({args}), out)"]
-            return compile_lines(f"{self.name} function", lines, scope)[self.name]
         slow = f"return {refuse}(({args}), out)"
         lines = [
             f"def {self.name}({', '.join(public)}, *, out=None):",
-            f"    if state.busy or out is not None or not isinstance(input, Tensor): {slow}",
-            "    a = input._data",
+            f"    if state.busy or out is not None or not isinstance({first}, Tensor): {slow}",
+            f"    a = {first}._data",
             "    dtype = a.dtype",
             f"    if dtype is not F32 and dtype is not F64: {slow}",
-            "    if input._base is not None: sync(input)",
-            "    ta = input._tracked",
+            f"    if {first}._base is not None: sync({first})",
+            f"    ta = {first}._tracked",
         ]
         if len(names) == 2:
             lines += [
-                "    if isinstance(other, Tensor):",
-                "        b = other._data",
+                f"    if isinstance({second}, Tensor):",
+                f"        b = {second}._data",
                 f"        if b.dtype is not dtype: {slow}",
-                "        if other._base is not None: sync(other)",
-                "        tb = other._tracked",
-                "    elif other.__class__ is float or other.__class__ is int:",
-                "        b = other; tb = False",
+                f"        if {second}._base is not None: sync({second})",
+                f"        tb = {second}._tracked",
+            ]
+            if self.scalars == "fast":
+                lines += [f"    elif {second}.__class__ is float or {second}.__class__ is int:", f"        b = {second}; tb = False"]
+            lines += [
                 f"    else: {slow}",
                 "    try: y = kernel(a, b)",
                 "    except ValueError: raise broadcast_error(a, b) from None",
@@ -95,7 +117,7 @@ class Pointwise(Primitive):
             lines += ["    y = kernel(a)"]
         lines += [
             "    if y.__class__ is not ndarray: y = asarray(y)",
-            "    t = new(Tensor); t._data = y; t._base = t._grad = None; t._version = version = [0, 0]",
+            "    t = new(Tensor); t._data = y; t._base = t._grad = None; t._versions = version = [0, 0]",
         ]
         if self.differentiable:
             lines += self.recording()
@@ -104,17 +126,20 @@ class Pointwise(Primitive):
 
     def recording(self) -> list[str]:
         """The part of the eager path that leaves a node, for each combination of tracked inputs."""
-        head = "        node = new(node_class); node.extra = None; node.sequence = next_sequence()"
+        head = "node.extra = None; node.sequence = next_sequence()"
         tail = ["        t._tracked = True; t._edge = node", "        return t"]
+        first, second = (*self.public, None)[:2]
         if len(self.inputs) == 1:
             saved, guards = self.saving({"a"})
-            return ["    if ta:", head, "        node.edges = (input._edge or input,); node.fix = None", f"        {saved}; {guards}", *tail]
-        lines = ["    if ta or tb:", head]
+            lines = ["    if ta:", f"        node = new(node_class); {head}", f"        node.edges = ({first}._edge or {first},); node.fix = None"]
+            return [*lines, f"        {saved}; {guards}", *tail]
+        made = "new(node_class)" if self.scalar_nodes[1] is None else "new(node_class if b.__class__ is ndarray else scalar_class)"
+        lines = ["    if ta or tb:", f"        node = {made}; {head}"]
         for word, test, tracked in (("if", "ta and tb", {"a", "b"}), ("elif", "ta", {"a"}), ("else", "", {"b"})):
-            edges = ", ".join([f"{p}._edge or {p}" if n in tracked else "None" for n, p in (("a", "input"), ("b", "other"))])
+            edges = ", ".join([f"{p}._edge or {p}" if n in tracked else "None" for n, p in (("a", first), ("b", second))])
             saved, guards = self.saving(tracked)
             lines += [f"        {word} {test}:".replace(" :", ":"), f"            node.edges = ({edges}); {saved}"]
-            if "other._version" in guards:
+            if f"{second}._versions" in guards and "b" not in tracked and self.scalars == "fast":
                 lines += [f"            if b.__class__ is ndarray: {guards}", f"            else: {self.saving(tracked, scalar=True)[1]}"]
             else:
                 lines += [f"            {guards}"]
@@ -127,8 +152,8 @@ class Pointwise(Primitive):
 
     def saving(self, tracked: set, scalar: bool = False) -> tuple[str, str]:
         """The assignments of what the rules of the tracked inputs read, and of its versions."""
-        kept = [n if any(r in tracked for r in self.readers[n]) else "None" for n in self.saves]
-        counters = {"a": "input._version", "b": "NEVER" if scalar else "other._version", "y": "version"}
+        kept = [n.replace("_", ".") if any(r in tracked for r in self.readers[n]) else "None" for n in self.saves]
+        counters = {"a": f"{self.public[0]}._versions", "b": "NEVER" if scalar else f"{self.public[1:] and self.public[1]}._versions", "y": "version"}
         guards = [f"{counters[n]}, {counters[n]}[0]" for n in kept if n in counters]
         return f"node.saved = ({', '.join(kept)}{',' if kept else ''})", f"node.guards = ({', '.join(guards)}{',' if guards else ''})"
 
@@ -160,18 +185,20 @@ class Pointwise(Primitive):
     def check_operands(self, args: tuple) -> None:
         seen = False
         for i, v in enumerate(args):
-            seen = seen or isinstance(v, Tensor)
-            if not isinstance(v, (Tensor, numbers.Number, np.bool_)):
-                expected = PUBLIC_NAMES.get(self.inputs[i], self.inputs[i])
-                raise TypeError(f"{self.name}(): argument '{expected}' (position {i + 1}) must be Tensor, not {type(v).__name__}")
+            if isinstance(v, Tensor):
+                seen = True
+            elif (self.scalars == "no" or len(args) == 1) or not isinstance(v, (numbers.Number, np.bool_)):
+                raise TypeError(f"{self.name}(): argument '{self.public[i]}' (position {i + 1}) must be Tensor, not {type(v).__name__}")
         if not seen:
-            raise TypeError(f"{self.name}(): argument 'input' (position 1) must be Tensor, not {type(args[0]).__name__}")
+            raise TypeError(f"{self.name}(): argument '{self.public[0]}' (position 1) must be Tensor, not {type(args[0]).__name__}")
 
     def compute_dtype(self, args: Sequence) -> dtypes.dtype:
         """The type that the kernel works in."""
         compute = result_type(args)
         if self.result == "float" and compute.category < dtypes.FLOATING:
-            return dtypes.get_default_dtype()
+            compute = dtypes.get_default_dtype()
+        if compute.category not in self.categories:
+            raise NotImplementedError(f"\"{self.name}_cpu\" not implemented for '{dtypes.LEGACY[compute]}'")
         return compute
 
     def record(self, inputs: Sequence, arrays: tuple, statics: tuple, result: Any) -> Any:
@@ -182,8 +209,13 @@ class Pointwise(Primitive):
             shapes = [None if e is None or np.shape(a) == shape else np.shape(a) for e, a in zip(node.edges, arrays, strict=True)]
             if any([s is not None for s in shapes]):
                 node.fix = tuple(shapes)
+            for v, scalar_node in zip(inputs, self.scalar_nodes, strict=False):
+                if scalar_node is not None and not isinstance(v, Tensor):
+                    node.__class__ = scalar_node
             if t._data.dtype.kind == "c":
-                node.__class__ = self.complex_node
+                node.__class__ = node.complex_twin
+            elif t._data.dtype is BFLOAT16:
+                node.__class__ = node.bfloat16_twin
         return t
 
     def __call__(self, *args: Any) -> Any:
@@ -194,9 +226,28 @@ class Pointwise(Primitive):
             raise broadcast_error(*arrays[:2]) from None
 
 
-def pointwise(name: str, kernel: Callable, *, result: str = "same", node: str | None = None, arity: int | None = None, **rules: Any) -> Pointwise:
-    """State a pointwise op: `a=`, `b=`, ... are its partial derivatives (see the module's docstring)."""
-    return Pointwise(name, kernel, rules, result, node, arity)
+def pointwise(
+    name: str, kernel: Callable, doc: str = "", *, result: str = "same", node: str | None = None, arity: int | None = None, kinds: str = "buifc",
+    scalars: str | None = None, noisy: bool = False, names: tuple = ("input", "other", "c", "d"), scalar_a: str | None = None,
+    scalar_b: str | None = None, **rules: Any,
+) -> Pointwise:  # fmt: skip
+    """State a pointwise op: `a=`, `b=`, ... are its partial derivatives (see the module's docstring).
+
+    `result` says what type comes out: "same" as the promoted inputs, "float" (integers become the default float first), "bool";
+    "any" promotes as same but leaves the kernel's own type alone. `kinds` are the kinds of types that it works on (bool, unsigned,
+    integer, float, complex). `scalars`: whether Python numbers may be operands, "fast" (the kernel takes them as they are), "slow"
+    or "no". `noisy` kernels would give floating-point warnings. `scalar_a`, `scalar_b` name the node if that input is a number.
+    """
+    return Pointwise(name, kernel, doc, rules, result, node, arity, kinds, scalars, noisy, names, (scalar_a, scalar_b))
+
+
+def narrowed(vjp: Callable) -> Callable:
+    """A vjp whose cotangents are bfloat16 again."""
+
+    def narrow(node: Any, g: Any, saved: Any) -> tuple:
+        return tuple([v.astype(BFLOAT16) if isinstance(v, (np.ndarray, np.generic)) else v for v in vjp(node, g, saved)])
+
+    return narrow
 
 
 def quiet(kernel: Callable) -> Callable:

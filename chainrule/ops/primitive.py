@@ -19,6 +19,7 @@ A primitive called on arrays is its kernel; called on Tensors it records.
 from __future__ import annotations
 
 import linecache
+import re
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -120,15 +121,36 @@ def check_versions(node: Node) -> None:
     pairs = iter(node.guards)
     for k, (counter, version) in enumerate(zip(pairs, pairs, strict=True)):
         if counter[0] != version:
-            arrays = [s for s in node.saved if isinstance(s, ndarray)]
-            array = arrays[k] if k < len(arrays) else arrays[-1]
-            kind = dtypes.LEGACY[dtypes.BY_NUMPY[array.dtype]]
-            raise RuntimeError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"[torch.{kind}Tensor {list(array.shape)}], saved by {node.name()}, is at version {counter[0]}; expected version {version} "
-                "instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
-                "torch.autograd.set_detect_anomaly(True)."
-            )
+            prim = node.primitive
+            arrays = []
+            for name, value in zip(node.saves, node.saved, strict=True):
+                start = prim.inputs.index(name) if name in prim.inputs else None
+                for j, array in enumerate(value if isinstance(value, tuple) and name in prim.carriers else (value,)):
+                    if isinstance(array, ndarray):
+                        output = prim.outputs.index(name) if name in prim.outputs else 0
+                        arrays.append((array, Output(node, output) if start is None else node.edges[start + j]))
+            array, origin = arrays[k] if k < len(arrays) else arrays[-1]
+            raise changed_in_place(array, origin, counter[0], version)
+
+
+def changed_in_place(array: ndarray, origin: Any, current: int, expected: int) -> RuntimeError:
+    """The error for a saved array that an in-place op changed; `origin` is the edge to what made it."""
+    made_by, index = (origin.node, origin.index) if type(origin) is Output else (origin, 0)
+    maker = ""
+    if isinstance(made_by, Node):
+        maker = f", which is output {index} of {re.sub('Backward[0-9]*$', '', made_by.name())},"
+    hint = (
+        "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was changed in there "
+        "or anywhere later. Good luck!"
+        if modes.local.anomaly
+        else "enable anomaly detection to find the operation that failed to compute its gradient, with "
+        "torch.autograd.set_detect_anomaly(True, check_nan=False)."
+    )
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[torch.{dtypes.LEGACY[dtypes.BY_NUMPY[array.dtype]]}Tensor {list(array.shape)}]{maker} is at version {current}; "
+        f"expected version {expected} instead. Hint: {hint}"
+    )
 
 
 class Primitive:
@@ -250,17 +272,17 @@ class Primitive:
             return statics[k] if k < len(statics) else self.kernel.__defaults__[k - len(self.statics)]  # type: ignore[attr-defined]
         if name in self.outputs:
             t = outs[self.outputs.index(name)]
-            guards += t._version, t._version[0]
+            guards += t._versions, t._versions[0]
             return t._data
         if name in self.inputs:
             if self.variadic is True:
                 for t in inputs:
                     if isinstance(t, Tensor):
-                        guards += t._version, t._version[0]
+                        guards += t._versions, t._versions[0]
                 return arrays
             i = self.inputs.index(name)
             if isinstance(inputs[i], Tensor):
-                guards += inputs[i]._version, inputs[i]._version[0]
+                guards += inputs[i]._versions, inputs[i]._versions[0]
             return arrays[i]
         source, _, what = name.rpartition("_")
         if self.variadic is True and source in self.inputs:
@@ -298,8 +320,8 @@ def mark_view(t: Tensor, source: Any, several: bool, recording: bool) -> None:
     if not isinstance(source, Tensor):
         return
     t._base = source if source._base is None else source._base
-    t._version = source._version
-    t._epoch = source._version[1]
+    t._versions = source._versions
+    t._epoch = source._versions[1]
     if several:
         t._restriction = "multiple"
     elif not recording:
@@ -332,9 +354,14 @@ def observe(node: Node, primitive: Primitive, inputs: Sequence, outs: list) -> N
             node.saved, node.guards = tuple(kept), ()
             node.ensure_extra().packed = (unpack, values)
     if local.anomaly:
-        node.metadata["traceback_"] = traceback.format_stack()[:-3]
-        if getattr(local, "running", None) is not None:
-            node.metadata["parent_"] = local.running
+        note_forward(node, 4)
+
+
+def note_forward(node: Node, depth: int) -> None:
+    """Anomaly mode: remember where a node was made, `depth` frames up, and by the backward of which node."""
+    node.metadata["traceback_"] = traceback.format_stack()[: -depth - 1]
+    if getattr(modes.local, "running", None) is not None:
+        node.metadata["parent_"] = modes.local.running
 
 
 def saved_tensor(node: Node, name: str, value: ndarray, primitive: Primitive, inputs: Sequence) -> Tensor:

@@ -50,7 +50,7 @@ class Digits:
 
         images, labels = split(train)
         self.train, self.transform, self.target_transform = train, transform, target_transform
-        self.data, self.targets = tensor(images), tensor(labels)
+        self.data, self.targets = tensor(images), tensor(labels)  # type: ignore[operator]  # the function, not the module so named
 
     def __len__(self) -> int:
         return len(self.data)

@@ -19,14 +19,13 @@ PAD, GAP, HEIGHT, MARGIN, BEND = 13, 9, 28, 24, 9
 PIXELS = 60_000_000  # the largest bitmap
 
 # The look of an op by what it does to its inputs: the first pattern that its name matches.
-FAMILIES = {
-    "view": r"_?(view|(unsafe_|as_)?(view|strided)|(_?reshape)(_alias)?|t|transpose|permute|(un)?squeeze|(un)?expand|slice|select|split"
-    r"(_with_sizes)?|unbind|alias|diagonal|unfold|clone|to_copy)(_copy)?",
-    "product": r"(add)?(mm|mv|bmm|r)|baddbmm|dot|linear|matmul|\w*convolution\w*|\w*conv\d?d|bilinear|einsum|embedding|\w*attention\w*",
-    "reduction": r"sum|mean|prod|\w*norm\w*|var(_mean)?|std(_mean)?|a?(max|min)|median|\w*soft(max|min)|\w*logsumexp|\w*loss\w*"
-    r"|binary_cross_entropy\w*|\w*pool\w*",
+PATTERNS = {
+    "view": r"(unsafe_)?(view|split)|reshape(_alias)?|as_strided|t|transpose|permute|(un)?squeeze|expand|slice|select|split_with_sizes"
+    r"|unbind|unfold|alias|diagonal",
+    "product": r"(add|badd)?(mm|mv|bmm)|addr|dot|linear|matmul|bilinear|einsum|embedding|\w*conv(olution|\d?d)\w*|\w*attention\w*",
+    "reduction": r"sum|mean|prod|median|a?(max|min)|(var|std)(_mean)?|\w*(norm|soft(max|min)|logsumexp|loss|cross_entropy|pool)\w*",
 }
-FAMILIES = {family: re.compile(pattern) for family, pattern in FAMILIES.items()}
+FAMILIES = {family: re.compile(pattern) for family, pattern in PATTERNS.items()}
 
 STYLE = """
 .chainrule text { font: 600 13px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #1e293b }

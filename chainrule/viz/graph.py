@@ -23,7 +23,7 @@ WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 class Node:
     """One box of the picture: a leaf tensor, or the op that made a tensor."""
 
-    kind: Literal["leaf", "op"]
+    kind: str  # "leaf" or "op"
     label: str
     shape: tuple[int, ...] | None  # of the tensor; None where the op does not tell
     hint: str  # what a pointer resting on the box is told
@@ -52,7 +52,7 @@ class Graph:
 
     def __repr__(self) -> str:
         leaves = sum(node.kind == "leaf" for node in self.nodes)
-        return f"Graph({len(self.nodes) - leaves} ops, {leaves} leaves, {len(self.edges)} edges)"
+        return f"Graph(ops={len(self.nodes) - leaves}, leaves={leaves}, edges={len(self.edges)})"
 
 
 def graph(
@@ -76,19 +76,20 @@ def graph(
         >>> w, x = torch.ones(3, requires_grad=True), torch.ones(3)
         >>> picture = graph((w * x).sum(), {"w": w})
         >>> picture
-        Graph(2 ops, 1 leaves, 2 edges)
+        Graph(ops=2, leaves=1, edges=2)
         >>> [node.label for node in picture.nodes]
         ['sum', 'mul', 'w']
     """
     if direction not in ("down", "right"):
         raise ValueError(f"direction is 'down' or 'right', not {direction!r}")
-    roots = list(root) if isinstance(root, (list, tuple)) else [root]
-    names = dict(params or {})
-    leaf_names = {id(tensor): name for name, tensor in names.items() if tensor.grad_fn is None}
-    op_names = {id(tensor.grad_fn): name for name, tensor in names.items() if tensor.grad_fn is not None}
+    roots: list[Any] = list(root) if isinstance(root, (list, tuple)) else [root]
+    if not all(tensor.requires_grad for tensor in roots):
+        raise RuntimeError("the tensor does not require grad and does not have a grad_fn, so it has no graph to draw")
+    named = [(origin(tensor), name) for name, tensor in dict(params or {}).items()]
+    names = {id(source): name for source, name in named}
 
     positions: dict[int, int] = {}  # identity of a leaf tensor or of a node -> position
-    found: list[Any] = []  # the leaf tensors and nodes themselves, kept alive so that identities stay theirs
+    found: list[Any] = []  # the leaf tensors and nodes themselves, kept alive (as in `named`) so that identities stay theirs
     edges: list[tuple[int, int]] = []
     waiting: list[int] = []
 
@@ -104,15 +105,10 @@ def graph(
         at = waiting.pop()
         for function, _ in getattr(found[at], "next_functions", ()):
             if function is not None:
-                edges.append((place(getattr(function, "variable", function)), at))
+                leaf = function.name().endswith("AccumulateGrad")
+                edges.append((place(function.variable if leaf else function), at))
 
-    nodes = [
-        describe_op(source, op_names.get(id(source)), at in ends)
-        if hasattr(source, "next_functions")
-        else describe_leaf(source, leaf_names.get(id(source)), at in ends)
-        for at, source in enumerate(found)
-    ]
-    return Graph(nodes, edges, direction)
+    return Graph([describe(source, names.get(id(source)), at in ends) for at, source in enumerate(found)], edges, direction)
 
 
 def save(graph: Graph, path: str | Path) -> None:
@@ -127,24 +123,23 @@ def save(graph: Graph, path: str | Path) -> None:
     path.write_bytes(picture if isinstance(picture, bytes) else picture.encode())
 
 
-def origin(tensor: Tensor) -> Any:
+def origin(tensor: Any) -> Any:
     """What made the tensor: its grad_fn, or the leaf itself."""
-    if not tensor.requires_grad:
-        raise RuntimeError("the tensor does not require grad and does not have a grad_fn, so it has no graph to draw")
     return tensor if tensor.grad_fn is None else tensor.grad_fn
 
 
-def describe_leaf(tensor: Tensor, name: str | None, root: bool) -> Node:
-    shape = tuple(tensor.shape)
-    return Node("leaf", name or "leaf", shape, f"{name or 'leaf'}: {tensor.dtype}, shape {shape}", root)
-
-
-def describe_op(node: Any, name: str | None, root: bool) -> Node:
-    outputs = getattr(node, "_input_metadata", ())
-    shape = tuple(outputs[0].shape) if outputs else None
-    label = op_name(node.name())
-    hint = node.name() if shape is None else f"{node.name()}: {outputs[0].dtype}, shape {shape}"
-    return Node("op", f"{name} = {label}" if name else label, shape, hint, root)
+def describe(source: Any, name: str | None, root: bool) -> Node:
+    """The box of a leaf tensor or of a node; a node that keeps metadata of its outputs, as PyTorch's do, tells the first one's shape."""
+    made: Any
+    if hasattr(source, "next_functions"):
+        kind, title, op = "op", source.name(), op_name(source.name())
+        label = f"{name} = {op}" if name else op
+        made = next(iter(getattr(source, "_input_metadata", ())), None)
+    else:
+        kind, title, made = "leaf", name or "leaf", source
+        label = title
+    shape = None if made is None else tuple(made.shape)
+    return Node(kind, label, shape, title if made is None else f"{title}: {made.dtype}, shape {shape}", root)
 
 
 def op_name(node_name: str) -> str:

@@ -1,0 +1,2 @@
+"""Conversions."""
+__all__: list[str] = []

@@ -1,0 +1,2 @@
+"""Products."""
+__all__: list[str] = []

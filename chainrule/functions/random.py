@@ -1,0 +1,2 @@
+"""Random tensors."""
+__all__: list[str] = []
