@@ -26,6 +26,8 @@ class _Local(threading.local):
     function_modes: tuple = ()  # a stack of TorchFunctionMode
     overrides = True  # whether __torch_function__ is looked up
     create_graph = False  # whether the backward pass now running records itself
+    task: tuple | None = None  # the backward pass now running: its number, its roots, the nodes that it needs (None: all), the wanted
+    running: object = None  # under anomaly mode, the node whose backward is running
 
 
 state = _State()
@@ -61,3 +63,11 @@ def set_inference(enabled: bool) -> bool:
 def grad_enabled() -> bool:
     """Whether ops in this thread are being recorded."""
     return not state.busy or local.grad
+
+
+def set_anomaly(enabled: bool, check_nan: bool = True) -> None:
+    """Switch anomaly detection in this thread."""
+    if local.anomaly is not enabled:
+        local.anomaly = enabled
+        occupy(1 if enabled else -1)
+    local.check_nan = check_nan

@@ -20,6 +20,7 @@ from chainrule.autograd.node import FREED, SECOND_BACKWARD, AccumulateGrad, Node
 from chainrule.tensor import Tensor, wrap
 
 ndarray = np.ndarray
+next_pass = count().__next__
 
 
 def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets: Sequence | None = None, accumulate_targets: bool = False) -> list:
@@ -279,6 +280,7 @@ def check_replacement(new: Any, old: Any) -> Any:
 def run_guarded(node: Node, g: Any, saved: Any, create: bool) -> tuple:
     """Run a node that wants Tensors, has post-hooks, or is watched by anomaly mode."""
     outputs = tuple([None if v is None else as_tensor(v) for v in (g if node.width else (g,))])
+    before, modes.local.running = modes.local.running, node
     try:
         if node.tensor_level:
             grads = node.vjp(outputs if node.width else outputs[0], saved)
@@ -290,6 +292,8 @@ def run_guarded(node: Node, g: Any, saved: Any, create: bool) -> tuple:
         if modes.local.anomaly:
             warn_of_forward(node)
         raise
+    finally:
+        modes.local.running = before
     if node.extra is not None:
         for hook in list(node.extra.post_hooks.values()):
             result = hook(tuple([None if v is None else as_tensor(v) for v in grads]), outputs)

@@ -1,29 +1,668 @@
-"""The public pointwise functions, and Tensor's operators."""
+"""The public pointwise functions, and Tensor's operators.
+
+Most are generated from their op (`ops.pointwise_form`); written out here are those whose arguments need a word.
+"""
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+
+from chainrule._core import dtypes
+from chainrule.functions.arguments import require_tensor
+from chainrule.ops import activation, special
 from chainrule.ops import pointwise as ops
-from chainrule.ops.inplace import inplace
+from chainrule.ops.inplace import inplace, write_out
+from chainrule.ops.overrides import public
+from chainrule.ops.pointwise_form import BFLOAT16, Pointwise, operand, result_type
+from chainrule.tensor import Tensor, adopt, wrap
 
-add, sub, mul, div, neg, pow = (op.function for op in (ops.add, ops.sub, ops.mul, ops.div, ops.neg, ops.pow))
-exp, log, sqrt, sin, cos = (op.function for op in (ops.exp, ops.log, ops.sqrt, ops.sin, ops.cos))
-eq, ne, lt, le, gt, ge = (op.function for op in (ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge))
+# Straight from their ops
+DIRECT = (
+    "abs", "acos", "acosh", "angle", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "ceil", "copysign", "cos", "cosh", "deg2rad", "eq", "exp", "exp2", "expm1", "floor", "floor_divide",
+    "fmax", "fmin", "fmod", "frac", "gcd", "ge", "gt", "heaviside", "hypot", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "lcm", "le",
+    "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "lt", "maximum", "minimum", "mul", "ne", "neg", "nextafter", "rad2deg",
+    "reciprocal", "remainder", "rsqrt", "sgn", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "xlogy",
+)  # fmt: skip
+for _name in DIRECT:
+    globals()[_name] = getattr(ops, _name).function
+SPECIAL = ("digamma", "erf", "erfc", "erfinv", "i0", "lgamma", "sigmoid")
+for _name in SPECIAL:
+    globals()[_name] = getattr(special, _name).function
+relu = activation.relu.function
+ALIASES = {
+    "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2",
+    "arctanh": "atanh", "fix": "trunc", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "multiply": "mul",
+    "negative": "neg", "not_equal": "ne",
+}  # fmt: skip
+globals().update({alias: globals()[name] for alias, name in ALIASES.items()})
+
+
+# Arithmetic
+
+
+def add(input: Any, other: Any, *args: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`input + alpha * other`, shapes broadcast and types promoted.
+
+    Example:
+        >>> add(tensor([1., 2.]), 3, alpha=2)
+        tensor([7., 8.])
+    """
+    if args:  # PyTorch's old form, add(input, alpha, other)
+        other, alpha = args[0], other
+    return _add(input, other if alpha == 1 else scaled("add", input, other, alpha), out=out)
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`input - alpha * other`, shapes broadcast and types promoted; refuses bools.
+
+    Example:
+        >>> sub(tensor([1., 2.]), 3)
+        tensor([-2., -1.])
+    """
+    return _sub(input, other if alpha == 1 else scaled("sub", input, other, alpha), out=out)
+
+
+def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """`other - alpha * input`.
+
+    Example:
+        >>> rsub(tensor([1., 2.]), 3)
+        tensor([2., 1.])
+    """
+    return _rsub(input if alpha == 1 else scaled("rsub", other, input, alpha), other)
+
+
+_add, _sub, _rsub = ops.add.function, ops.sub.function, ops.rsub.function
+
+
+def scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
+    """`alpha * other` in the type of the whole sum."""
+    compute = result_type((input, other))
+    if compute.category < dtypes.FLOATING and isinstance(alpha, float):
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if compute is not dtypes.bool_ and isinstance(alpha, bool):
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, complex) and not compute.is_complex:
+        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+    if compute is dtypes.bool_:
+        alpha = bool(alpha)
+    return ops.mul.function(other, alpha) if isinstance(other, Tensor) else other * alpha
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
+    """`input / other`; integers give floats unless `rounding_mode` is 'trunc' or 'floor'.
+
+    Example:
+        >>> div(tensor([7, -7]), 2, rounding_mode="floor")
+        tensor([ 3, -4])
+    """
+    if rounding_mode is None:
+        return _div(input, other, out=out)
+    if rounding_mode not in ("trunc", "floor"):
+        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+    return (ops.div_floor if rounding_mode == "floor" else ops.div_trunc).function(input, other, out=out)
+
+
+_div = ops.div.function
+
+
+def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """`input ** exponent`; either may be a number, one must be a tensor.
+
+    Integers to a negative number raise RuntimeError.
+
+    Example:
+        >>> pow(tensor([1., 2., 3.]), 2)
+        tensor([1., 4., 9.])
+    """
+    if isinstance(input, Tensor) and isinstance(exponent, numbers.Number):
+        if exponent == 2 and input._data.dtype.kind != "b":
+            if isinstance(exponent, int) or input._data.dtype.kind in "fcV":
+                return ops.square.function(input, out=out)
+        return pow_number(input, exponent, out)
+    return _pow(input, exponent, out=out)
+
+
+@public
+def pow_number(input: Tensor, exponent: Any, out: Tensor | None = None) -> Tensor:
+    compute = result_type((input, exponent))
+    if compute.category < dtypes.FLOATING and exponent < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    return finish("pow", ops.pow_scalar(operand(input, compute), exponent), out)
+
+
+_pow = ops.pow.function
+
+
+@public
+def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """`input ** exponent` in double precision.
+
+    Example:
+        >>> float_power(tensor([2]), 3)
+        tensor([8.], dtype=torch.float64)
+    """
+    given = [v for v in (input, exponent) if isinstance(v, Tensor)]
+    is_complex = any([v.dtype.is_complex for v in given]) or isinstance(input, complex) or isinstance(exponent, complex)
+    wide = dtypes.complex128 if is_complex else dtypes.float64
+    cast = [operand(v, wide) if isinstance(v, Tensor) else v for v in (input, exponent)]
+    return pow(*cast, out=out)
+
+
+def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """`input / other`, as `div`."""
+    return _div(input, other, out=out)
+
+
+@public
+def positive(input: Tensor) -> Tensor:
+    """`+input`: the tensor itself; bools are refused."""
+    require_tensor("positive", input)
+    if input._data.dtype.kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """-1, 0 or 1 for each element; complex numbers have `sgn`."""
+    if isinstance(input, Tensor) and input._data.dtype.kind == "c":
+        raise NotImplementedError("Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.")
+    return ops.sign.function(input, out=out)
+
+
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+    """The elements rounded to `decimals` places, halves to even.
+
+    Example:
+        >>> round(tensor([2.5, 0.126]), decimals=2)
+        tensor([2.5000, 0.1300])
+    """
+    if decimals == 0:
+        return ops.round.function(input, out=out)
+    require_tensor("round", input)
+    if input._data.dtype.kind not in "fV":
+        raise NotImplementedError(f"\"round_cpu\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
+    return finish("round", ops.round_decimals(input, decimals), out)
+
+
+@public
+def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """`input * 2 ** other`."""
+    return ops.mul.function(input, _pow(2.0, other), out=out)
+
+
+def finish(name: str, result: Any, out: Any) -> Any:
+    return result if out is None else write_out(name, out, result)
+
+
+# Extrema and choices
+
+
+def bounds(input: Tensor, *limits: Any) -> dtypes.dtype:
+    compute = result_type([v for v in (input, *limits) if v is not None])
+    if compute.is_complex:
+        raise NotImplementedError("clamp is not supported for complex types")
+    return compute
+
+
+@public
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """The elements moved into [min, max]; the bounds are numbers or tensors, and either can be missing. If min > max, max.
+
+    Example:
+        >>> clamp(tensor([-1., 0.5, 2.]), 0, 1)
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    require_tensor("clamp", input)
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    given = [isinstance(v, Tensor) for v in (min, max) if v is not None]
+    if any(given) and not all(given):
+        raise TypeError("clamp() received an invalid combination of arguments: min and max must both be numbers or both be Tensors")
+    compute = bounds(input, min, max)
+    input = operand(input, compute)
+    if not given[0]:
+        return finish("clamp", ops.clamp(input, min, max), out)
+    min, max = [v if v is None else operand(v, compute) for v in (min, max)]
+    if min is None or max is None:
+        return finish("clamp", ops.clamp_max_tensor(input, max) if min is None else ops.clamp_min_tensor(input, min), out)
+    return finish("clamp", ops.clamp_tensors(input, min, max), out)
+
+
+@public
+def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
+    """The elements, or `min` where that is larger."""
+    return clamp(input, min, None, out=out)
+
+
+@public
+def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
+    """The elements, or `max` where that is smaller."""
+    return clamp(input, None, max, out=out)
+
+
+clip = clamp
+
+
+@public
+def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
+    """`input` where `condition` (bools), else `other`; shapes broadcast. With the condition alone, `nonzero(as_tuple=True)`.
+
+    Example:
+        >>> where(tensor([True, False]), tensor([1., 2.]), 0)
+        tensor([1., 0.])
+    """
+    require_tensor("where", condition)
+    if input is None and other is None:
+        return tuple([wrap(index) for index in np.atleast_1d(condition._data).nonzero()])
+    for position, v in enumerate((input, other), 2):
+        if not isinstance(v, (Tensor, numbers.Number)):
+            raise TypeError(f"where(): argument '{'input' if position == 2 else 'other'}' (position {position}) must be Tensor, not {type(v).__name__}")
+    if condition._data.dtype.kind != "b":
+        kind = dtypes.LEGACY[condition.dtype]
+        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind}")
+    compute = result_type((input, other))
+    return finish("where", ops.where(condition, operand(input, compute), operand(other, compute)), out)
+
+
+def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """This tensor where `condition`, else `other`."""
+    return where(condition, self, other)
+
+
+@public
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """`input` with `value` (a number or a 0-dim tensor) where `mask` (bools, broadcast) is True.
+
+    Example:
+        >>> masked_fill(tensor([1., 2.]), tensor([True, False]), 0)
+        tensor([0., 2.])
+    """
+    require_tensor("masked_fill", input)
+    require_tensor("masked_fill", mask, "mask", 2)
+    if mask._data.dtype.kind != "b":
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.name}")
+    if not isinstance(value, Tensor):
+        if isinstance(value, complex) and not input.dtype.is_complex:
+            raise RuntimeError("value cannot be converted to type " + input.dtype.name + " without overflow")
+        return ops.masked_fill_scalar(input, mask, number_for(value, input._data.dtype))
+    if value._data.ndim:
+        raise RuntimeError(
+            f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value._data.ndim} dimension(s)."
+        )
+    return ops.masked_fill(input, mask, operand(value, input.dtype))
+
+
+def number_for(value: Any, dtype: np.dtype) -> Any:
+    """A Python number as one that fits dtype's kind."""
+    return value if dtype.kind in "fcV" else bool(value) if dtype.kind == "b" else int(value)
+
+
+@public
+def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Numbers in place of NaN and, by default the largest ones, of the infinities.
+
+    Example:
+        >>> nan_to_num(tensor([float("nan"), 1.]))
+        tensor([0., 1.])
+    """
+    require_tensor("nan_to_num", input)
+    return finish("nan_to_num", ops.nan_to_num(input, nan or 0.0, posinf, neginf), out)
+
+
+# Blends
+
+
+@public
+def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
+    """`input + weight * (end - input)`; the weight is a number or a tensor, and all types are equal.
+
+    Example:
+        >>> lerp(tensor([0.]), tensor([10.]), 0.3)
+        tensor([3.])
+    """
+    require_tensor("lerp", input)
+    require_tensor("lerp", end, "end", 2)
+    for name, v in (("end", end), ("weight", weight)):
+        if isinstance(v, Tensor) and v.dtype is not input.dtype:
+            raise RuntimeError(f"expected dtype {input.dtype.name} for `{name}` but got dtype {v.dtype.name}")
+    if input.dtype.category < dtypes.FLOATING:
+        raise NotImplementedError(f"\"lerp_kernel_scalar\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
+    return finish("lerp", (ops.lerp if isinstance(weight, Tensor) else ops.lerp_scalar)(input, end, weight), out)
+
+
+@public
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`input + value * tensor1 * tensor2`."""
+    return finish("addcmul", ops.addcmul(*promoted(input, tensor1, tensor2), value), out)
+
+
+@public
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`input + value * tensor1 / tensor2`, for floating types."""
+    operands = promoted(input, tensor1, tensor2)
+    if tensor1.dtype.category < dtypes.FLOATING and tensor2.dtype.category < dtypes.FLOATING:
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of tensor1 and "
+            "tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for "
+            "integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter "
+            "implementation: (input + value * tensor1 / tensor2), for all dtypes."
+        )
+    return finish("addcdiv", ops.addcdiv(*operands, value), out)
+
+
+def promoted(*tensors: Any) -> list:
+    compute = result_type(tensors)
+    return [operand(t, compute) for t in tensors]
+
+
+# Special functions with an argument
+
+
+@public
+def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
+    """log(x / (1 - x)), the inverse of `sigmoid`; with `eps`, x is first moved into [eps, 1 - eps].
+
+    Example:
+        >>> logit(tensor([0.5]))
+        tensor([0.])
+    """
+    require_tensor("logit", input)
+    return finish("logit", special.logit(operand(input, floating(input)), eps), out)
+
+
+@public
+def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The n-th derivative of `digamma`."""
+    if isinstance(n, Tensor):  # as a method: x.polygamma(n)
+        n, input = input, n
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    return finish("polygamma", special.polygamma(operand(input, floating(input)), n), out)
+
+
+@public
+def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
+    """The logarithm of the multivariate gamma function of dimension p; elements must exceed (p - 1) / 2."""
+    if p < 1:
+        raise RuntimeError("p has to be greater than or equal to 1")
+    return finish("mvlgamma", special.mvlgamma(operand(input, floating(input)), p), out)
+
+
+def floating(t: Tensor) -> dtypes.dtype:
+    return t.dtype if t.dtype.category >= dtypes.FLOATING else dtypes.get_default_dtype()
+
+
+# Complex numbers
+
+
+@public
+def real(input: Tensor) -> Tensor:
+    """The real parts, as a view; a real tensor itself."""
+    require_tensor("real", input)
+    return ops.real(input) if input._data.dtype.kind == "c" else input
+
+
+@public
+def imag(input: Tensor) -> Tensor:
+    """The imaginary parts of a complex tensor, as a view."""
+    require_tensor("imag", input)
+    if input._data.dtype.kind != "c":
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return ops.imag(input)
+
+
+@public
+def conj(input: Tensor) -> Tensor:
+    """Complex conjugates; a real tensor itself."""
+    require_tensor("conj", input)
+    return ops.conj_view(input) if input._data.dtype.kind == "c" else input
+
+
+@public
+def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Complex conjugates in memory of their own; a real tensor itself."""
+    require_tensor("conj_physical", input)
+    return finish("conj_physical", ops.conj_physical(input) if input._data.dtype.kind == "c" else input, out)
+
+
+def resolve_conj(input: Tensor) -> Tensor:
+    """The tensor itself: conjugation is never postponed."""
+    return input
+
+
+def resolve_neg(input: Tensor) -> Tensor:
+    """The tensor itself: negation is never postponed."""
+    return input
+
+
+def is_conj(input: Tensor) -> bool:
+    """Whether conjugation is postponed: it never is."""
+    return False
+
+
+is_neg = is_conj
+
+
+def joined(name: str, op: Pointwise, a: Tensor, b: Tensor, out: Any, words: str) -> Tensor:
+    require_tensor(name, a)
+    require_tensor(name, b, "other", 2)
+    kinds = [dtypes.LEGACY[t.dtype] for t in (a, b)]
+    if any([not t.dtype.is_floating_point for t in (a, b)]):
+        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {kinds[0]} and {kinds[1]}")
+    if kinds[0] != kinds[1]:
+        raise RuntimeError(f"Expected object of scalar type {kinds[0]} but got scalar type {kinds[1]} for second argument")
+    return finish(name, op(a, b), out)
+
+
+@public
+def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The complex tensor with these parts, which have one floating type.
+
+    Example:
+        >>> complex(tensor([1.]), tensor([2.]))
+        tensor([1.+2.j])
+    """
+    return joined("complex", ops.complex, real, imag, out, "complex")
+
+
+@public
+def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The complex tensor with these moduli and angles."""
+    return joined("polar", ops.polar, abs, angle, out, "polar")
+
+
+# Logic and comparison
+
+
+def logical(name: str) -> Callable:
+    op = getattr(ops, name)
+
+    def function(input: Any, *other: Any, out: Tensor | None = None) -> Tensor:
+        return op.function(input, *other, out=out)
+
+    return function
+
+
+logical_and, logical_or, logical_xor, logical_not = (
+    getattr(ops, n).function for n in ("logical_and", "logical_or", "logical_xor", "logical_not")
+)
+
+
+@public
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+    """Which elements satisfy |input - other| <= atol + rtol * |other|; both have one type.
+
+    Example:
+        >>> isclose(tensor([1., 2.]), tensor([1., 2.1]))
+        tensor([ True, False])
+    """
+    require_tensor("isclose", input)
+    require_tensor("isclose", other, "other", 2)
+    if input.dtype is not other.dtype:
+        raise RuntimeError(f"{dtypes.LEGACY[input.dtype]} did not match {dtypes.LEGACY[other.dtype]}")
+    for name, v in (("rtol", rtol), ("atol", atol)):
+        if v < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {v:g}")
+    a, b = input._data, other._data
+    if a.dtype is BFLOAT16:
+        a, b = a.astype(np.float32), b.astype(np.float32)
+    with np.errstate(all="ignore"):
+        close = a == b
+        if equal_nan:
+            close = close | ((a != a) & (b != b))
+        if rtol or atol:
+            if a.dtype.kind in "biu":
+                a, b = a.astype(np.float64), b.astype(np.float64)
+            error = np.abs(a - b)
+            close = close | (np.isfinite(error) & (error <= atol + np.abs(rtol * b)))
+    return wrap(np.asarray(close))
+
+
+@public
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether `isclose` holds everywhere."""
+    return bool(isclose(input, other, rtol, atol, equal_nan)._data.all())
+
+
+@public
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether shapes and all elements are equal."""
+    require_tensor("equal", input)
+    require_tensor("equal", other, "other", 2)
+    return input._data.shape == other._data.shape and bool((input._data == other._data).all())
+
+
+@public
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the only element is not zero."""
+    return bool(input)
+
+
+@public
+def isreal(input: Tensor) -> Tensor:
+    """Which elements have no imaginary part."""
+    data = input._data
+    return wrap(np.asarray(data.imag == 0) if data.dtype.kind == "c" else np.ones(data.shape, np.bool_))
+
+
+# Activations that PyTorch has at the top level (the others are in `nn.functional`)
+
+
+@public
+def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
+    """`value` where elements are at most `threshold`."""
+    return activation.threshold(input, threshold, value)
+
+
+@public
+def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
+    return activation.celu(input, alpha)
+
+
+def selu(input: Tensor) -> Tensor:
+    """`scale * elu(x, alpha)` with the constants that keep mean 0 and variance 1."""
+    return activation.selu.function(input)
+
+
+@public
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where it is positive, else weight * x; `weight` has one element, or one for each channel (dimension 1)."""
+    require_tensor("prelu", input)
+    require_tensor("prelu", weight, "weight", 2)
+    if weight._data.size != 1:
+        channels = input._data.shape[1] if input._data.ndim > 1 else 1
+        if weight._data.size != channels:
+            raise RuntimeError(
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight._data.size} and channel size = {channels}."
+            )
+    if input._data.ndim > 1 and weight._data.ndim:
+        weight = weight.reshape((1, -1) + (1,) * (input._data.ndim - 2))
+    return activation.prelu(input, weight)
+
+
+@public
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """0 where |x| <= lambd, else x."""
+    return activation.hardshrink(input, lambd)
+
+
+# Operators
 
 
 def swapped(operator: Callable) -> Callable:
     return lambda self, other: operator(other, self)
 
 
-OPERATORS = {
-    "__add__": ops.add.operator, "__radd__": ops.add.operator, "__sub__": ops.sub.operator, "__rsub__": swapped(ops.sub.operator),
-    "__mul__": ops.mul.operator, "__rmul__": ops.mul.operator, "__truediv__": ops.div.operator, "__rtruediv__": swapped(ops.div.operator),
-    "__pow__": ops.pow.operator, "__rpow__": swapped(ops.pow.operator), "__neg__": neg,
+def power_operator(self: Tensor, other: Any) -> Tensor:
+    if other.__class__ is int or other.__class__ is float:
+        if other == 2 and self._data.dtype.kind == "f":
+            return square_operator(self)
+        return pow_number(self, other)
+    return ops.pow.operator(self, other)
+
+
+square_operator = ops.square.operator
+
+
+def reversed_division(self: Tensor, other: Any) -> Any:
+    if not isinstance(other, (numbers.Number, Tensor, np.ndarray)):
+        return NotImplemented
+    return ops.mul.operator(ops.reciprocal.function(self), other)
+
+
+def invert(self: Tensor) -> Tensor:
+    if self._data.dtype.kind not in "biu":
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return ops.bitwise_not.function(self)
+
+
+def real_setter(self: Tensor, value: Any) -> None:
+    ops.real(self).copy_(value)
+
+
+def imag_setter(self: Tensor, value: Any) -> None:
+    imag(self).copy_(value)
+
+
+__all__ = [
+    *DIRECT, *SPECIAL, *ALIASES, "add", "addcdiv", "addcmul", "allclose", "celu", "clamp", "clamp_max", "clamp_min", "clip", "complex", "conj",
+    "conj_physical", "div", "divide", "equal", "float_power", "hardshrink", "imag", "is_conj", "is_neg", "is_nonzero", "isclose", "isreal", "ldexp",
+    "lerp", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "masked_fill", "mvlgamma", "nan_to_num", "polar", "polygamma",
+    "positive", "pow", "prelu", "real", "relu", "relu_", "resolve_conj", "resolve_neg", "round", "rsub", "selu", "sign", "sub", "subtract",
+    "threshold", "true_divide", "where",
+]  # fmt: skip
+divide, subtract = div, sub
+NOT_METHODS = {"celu", "complex", "imag", "polar", "real", "relu_", "rsub", "selu", "threshold", "where"}
+METHODS = [n for n in __all__ if n not in NOT_METHODS]
+_PLAIN = {"allclose", "equal", "is_conj", "is_neg", "is_nonzero", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal", "signbit"}
+INPLACE = [n for n in METHODS if n not in _PLAIN | {"conj", "positive", "prelu", "hardshrink", "resolve_conj", "resolve_neg", "masked_fill"}] + ["masked_fill"]
+relu_ = inplace(relu, "relu_")
+
+OPERATORS: dict[str, Any] = {
+    "__add__": ops.add.operator, "__radd__": ops.add.operator, "__sub__": ops.sub.operator, "__rsub__": ops.rsub.operator,
+    "__mul__": ops.mul.operator, "__rmul__": ops.mul.operator, "__truediv__": ops.div.operator, "__rtruediv__": reversed_division,
+    "__floordiv__": ops.floor_divide.operator, "__rfloordiv__": swapped(ops.floor_divide.operator),
+    "__mod__": ops.remainder.operator, "__rmod__": swapped(ops.remainder.operator), "__pow__": power_operator, "__rpow__": swapped(ops.pow.operator),
+    "__neg__": ops.neg.function, "__pos__": positive, "__abs__": ops.abs.function, "__invert__": invert,
     "__eq__": ops.eq.operator, "__ne__": ops.ne.operator, "__lt__": ops.lt.operator, "__le__": ops.le.operator,
     "__gt__": ops.gt.operator, "__ge__": ops.ge.operator,
-    "__iadd__": inplace(add, "add_"), "__isub__": inplace(sub, "sub_"), "__imul__": inplace(mul, "mul_"), "__itruediv__": inplace(div, "div_"),
+    "__and__": ops.bitwise_and.operator, "__rand__": swapped(ops.bitwise_and.operator), "__or__": ops.bitwise_or.operator,
+    "__ror__": swapped(ops.bitwise_or.operator), "__xor__": ops.bitwise_xor.operator, "__rxor__": swapped(ops.bitwise_xor.operator),
+    "__lshift__": ops.bitwise_left_shift.operator, "__rlshift__": swapped(ops.bitwise_left_shift.operator),
+    "__rshift__": ops.bitwise_right_shift.operator, "__rrshift__": swapped(ops.bitwise_right_shift.operator),
+    "__iadd__": inplace(add, "__iadd__"), "__isub__": inplace(sub, "__isub__"), "__imul__": inplace(ops.mul.function, "__imul__"),
+    "__itruediv__": inplace(div, "__itruediv__"), "__ifloordiv__": inplace(ops.floor_divide.function, "__ifloordiv__"),
+    "__imod__": inplace(ops.remainder.function, "__imod__"), "__ipow__": inplace(pow, "__ipow__"),
+    "__iand__": inplace(ops.bitwise_and.function, "__iand__"), "__ior__": inplace(ops.bitwise_or.function, "__ior__"),
+    "__ixor__": inplace(ops.bitwise_xor.function, "__ixor__"), "__ilshift__": inplace(ops.bitwise_left_shift.function, "__ilshift__"),
+    "__irshift__": inplace(ops.bitwise_right_shift.function, "__irshift__"),
+    "where": where_method, "real": property(real, real_setter), "imag": property(imag, imag_setter),
 }  # fmt: skip
-__all__ = ["add", "cos", "div", "eq", "exp", "ge", "gt", "le", "log", "lt", "mul", "ne", "neg", "pow", "sin", "sqrt", "sub"]
-METHODS = __all__
-INPLACE = ["add", "sub", "mul", "div", "neg", "pow", "exp", "log", "sqrt", "sin", "cos"]

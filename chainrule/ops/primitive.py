@@ -21,7 +21,7 @@ from __future__ import annotations
 import linecache
 import re
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,9 +109,12 @@ def with_edge(value: Any, edge: Any) -> Any:
     data = value._data if isinstance(value, Tensor) else np.asarray(value)
     if edge is None:
         return adopt(Tensor, data)
-    if isinstance(edge, Tensor):
-        return edge
     t = adopt(Tensor, data)
+    if isinstance(edge, Tensor):
+        if data is edge._data:
+            return edge
+        alias.make_node([edge], (t,), (data,), (), [t], False)  # a hook gave the leaf's values in other memory
+        return t
     t._edge, t._tracked = edge, True
     return t
 
@@ -121,16 +124,19 @@ def check_versions(node: Node) -> None:
     pairs = iter(node.guards)
     for k, (counter, version) in enumerate(zip(pairs, pairs, strict=True)):
         if counter[0] != version:
-            prim = node.primitive
-            arrays = []
-            for name, value in zip(node.saves, node.saved, strict=True):
-                start = prim.inputs.index(name) if name in prim.inputs else None
-                for j, array in enumerate(value if isinstance(value, tuple) and name in prim.carriers else (value,)):
-                    if isinstance(array, ndarray):
-                        output = prim.outputs.index(name) if name in prim.outputs else 0
-                        arrays.append((array, Output(node, output) if start is None else node.edges[start + j]))
+            arrays = list(saved_arrays(node))
             array, origin = arrays[k] if k < len(arrays) else arrays[-1]
             raise changed_in_place(array, origin, counter[0], version)
+
+
+def saved_arrays(node: Node) -> Iterator[tuple[ndarray, Any]]:
+    """The arrays that a node saved, each with the edge to what made it."""
+    prim = node.primitive
+    for name, value in zip(node.saves, node.saved, strict=True):
+        start = prim.inputs.index(name) if name in prim.inputs else None
+        for i, array in enumerate(value if isinstance(value, tuple) and name in prim.carriers else (value,)):
+            if isinstance(array, ndarray):
+                yield array, Output(node, prim.outputs.index(name) if name in prim.outputs else 0) if start is None else node.edges[start + i]
 
 
 def changed_in_place(array: ndarray, origin: Any, current: int, expected: int) -> RuntimeError:
@@ -360,7 +366,7 @@ def observe(node: Node, primitive: Primitive, inputs: Sequence, outs: list) -> N
 def note_forward(node: Node, depth: int) -> None:
     """Anomaly mode: remember where a node was made, `depth` frames up, and by the backward of which node."""
     node.metadata["traceback_"] = traceback.format_stack()[: -depth - 1]
-    if getattr(modes.local, "running", None) is not None:
+    if modes.local.running is not None:
         node.metadata["parent_"] = modes.local.running
 
 
@@ -410,3 +416,9 @@ def _stated(options: dict) -> Callable[[Callable], Primitive]:
         return Primitive(name, kernel, tuple(inputs), parameters[len(inputs) :], options, vjp, **settings)
 
     return define
+
+
+@linear(a=lambda g: g)
+def alias(a: Any) -> Any:
+    """The same array as another tensor."""
+    return a

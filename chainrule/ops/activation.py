@@ -1,0 +1,149 @@
+"""The activation functions of neural networks. Settings (slopes, bounds) are static; `nn.functional` gives them their defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.ops.pointwise import exp, log1p, tanh, where
+from chainrule.ops.pointwise_form import pointwise
+from chainrule.ops.primitive import general
+from chainrule.ops.special import erf, sigmoid
+
+SQRT_HALF, INVERSE_SQRT_2PI, SQRT_2_OVER_PI = 0.7071067811865476, 0.3989422804014327, 0.7978845608028654
+CUBIC = 0.044715  # of the tanh form of gelu
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+relu = pointwise("relu", lambda a: np.maximum(a, a.dtype.type(0)), "max(`input`, 0)", kinds="uif", noisy=True, a=lambda g, y: where(y <= 0, 0, g))
+
+
+@general(a=lambda g, a, threshold: where(a <= threshold, 0, g), inputs=("a",))
+def threshold(a: Any, threshold: float, value: float) -> Any:
+    """a where it exceeds threshold, else value."""
+    return np.where(a <= a.dtype.type(threshold), a.dtype.type(value), a)
+
+
+@general(a=lambda g, a, slope: where(a > 0, g, g * slope))
+def leaky_relu(a: Any, slope: float) -> Any:
+    """a where it is positive, else slope * a."""
+    return np.where(a > 0, a, a * a.dtype.type(slope))
+
+
+prelu = pointwise(
+    "prelu", lambda a, b: np.where(a > 0, a, a * b), node="PreluKernelBackward0", noisy=True,
+    a=lambda g, a, b: where(a > 0, g, b * g), b=lambda g, a: where(a > 0, 0, a * g),
+)  # fmt: skip
+
+
+def elu_kernel(a: Any, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
+    real = a.dtype.type
+    return np.where(a <= 0, np.expm1(np.minimum(a, real(0)) * real(input_scale)) * real(alpha * scale), a * real(scale))
+
+
+def elu_cotangent(g: Any, a: Any, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
+    return where(a <= 0, g * exp(a * input_scale) * (alpha * scale * input_scale), g * scale)
+
+
+elu = general(a=lambda g, a, alpha: elu_cotangent(g, a, alpha), name="elu")(lambda a, alpha: elu_kernel(a, alpha))
+celu = general(a=lambda g, a, alpha: elu_cotangent(g, a, alpha, 1.0, 1.0 / alpha), name="celu")(
+    lambda a, alpha: elu_kernel(a, alpha, 1.0, 1.0 / alpha)
+)
+selu = pointwise(
+    "selu", lambda a: elu_kernel(a, SELU_ALPHA, SELU_SCALE), "elu with the constants of self-normalising networks", kinds="f", noisy=True,
+    node="EluBackward0", a=lambda g, a: elu_cotangent(g, a, SELU_ALPHA, SELU_SCALE),
+)  # fmt: skip
+
+
+def _gelu(a: Any) -> Any:
+    return a * 0.5 * (1 + erf.kernel(a * a.dtype.type(SQRT_HALF))) if a.dtype.kind == "f" else _in_float32(_gelu, a)
+
+
+def _gelu_tanh(a: Any) -> Any:
+    if a.dtype.kind != "f":
+        return _in_float32(_gelu_tanh, a)
+    inner = SQRT_2_OVER_PI * (a + CUBIC * (a * a * a))
+    return 0.5 * a * (1 + np.tanh(inner))
+
+
+def _in_float32(kernel: Any, a: Any) -> Any:
+    """bfloat16: Python numbers would make it float32 anyway."""
+    return kernel(a.astype(np.float32)).astype(a.dtype)
+
+
+def gelu_slope(a: Any) -> Any:
+    return 0.5 * (1 + erf(a * SQRT_HALF)) + a * exp(-0.5 * (a * a)) * INVERSE_SQRT_2PI
+
+
+def gelu_tanh_slope(a: Any) -> Any:
+    square = a * a
+    t = tanh(SQRT_2_OVER_PI * (a + CUBIC * (square * a)))
+    return 0.5 * (1 + t) + 0.5 * a * (1 - t * t) * (SQRT_2_OVER_PI * (1 + 3 * CUBIC * square))
+
+
+gelu = pointwise("gelu", _gelu, "`input` times the normal distribution function", kinds="f", noisy=True, a=gelu_slope)
+gelu_tanh = pointwise("gelu_tanh", _gelu_tanh, "gelu's tanh approximation", kinds="f", noisy=True, node="GeluBackward0", a=gelu_tanh_slope)
+
+
+def silu_slope(a: Any) -> Any:
+    s = sigmoid(a)
+    return s * (1 + a * (1 - s))
+
+
+silu = pointwise("silu", lambda a: a / (1 + np.exp(-a)), "`input` * sigmoid(`input`)", result="float", kinds="fc", a=silu_slope)
+
+
+def mish_slope(a: Any) -> Any:
+    t = tanh(softplus(a, 1.0, float("inf")))
+    return t + a * sigmoid(a) * (1 - t * t)
+
+
+mish = pointwise("mish", lambda a: a * np.tanh(np.logaddexp(a, a.dtype.type(0))), "`input` * tanh(softplus(`input`))", kinds="f", noisy=True, a=mish_slope)
+
+
+@general(a=lambda g, a, beta, threshold: where(a * beta > threshold, g, g * sigmoid(a * beta)))
+def softplus(a: Any, beta: float, threshold: float) -> Any:
+    """log(1 + exp(beta a)) / beta, and a itself where beta a exceeds threshold."""
+    scaled = a * a.dtype.type(beta)
+    return np.where(scaled > a.dtype.type(threshold), a, np.logaddexp(scaled, a.dtype.type(0)) / a.dtype.type(beta))
+
+
+logsigmoid = pointwise(
+    "log_sigmoid", lambda a: -np.logaddexp(-a, a.dtype.type(0)), "log(sigmoid(`input`))", kinds="f", noisy=True, a=lambda g, a: g * sigmoid(-a)
+)
+
+
+@general(a=lambda g, a, low, high: where((a <= low) | (a >= high), 0, g))
+def hardtanh(a: Any, low: float, high: float) -> Any:
+    """a bounded by low and high, where its derivative is 0."""
+    return np.minimum(np.maximum(a, a.dtype.type(low)), a.dtype.type(high))
+
+
+hardsigmoid = pointwise(
+    "hardsigmoid", lambda a: np.minimum(np.maximum(a + a.dtype.type(3), a.dtype.type(0)), a.dtype.type(6)) / a.dtype.type(6),
+    "min(max(`input` + 3, 0), 6) / 6", kinds="f", a=lambda g, a: where((a > -3) & (a < 3), g * (1 / 6), 0),
+)  # fmt: skip
+hardswish = pointwise(
+    "hardswish", lambda a: a * np.minimum(np.maximum(a + a.dtype.type(3), a.dtype.type(0)), a.dtype.type(6)) / a.dtype.type(6),
+    "`input` * hardsigmoid(`input`)", kinds="f", a=lambda g, a: where(a <= -3, 0, where(a < 3, g * (a / 3 + 0.5), g)),
+)  # fmt: skip
+
+
+@general(a=lambda g, a, lambd: where((a >= -lambd) & (a <= lambd), 0, g))
+def hardshrink(a: Any, lambd: float) -> Any:
+    """0 where |a| <= lambd, else a."""
+    return np.where(np.abs(a) <= lambd, a.dtype.type(0), a)
+
+
+@general(a=lambda g, a, lambd: where((a >= -lambd) & (a <= lambd), 0, g))
+def softshrink(a: Any, lambd: float) -> Any:
+    """a moved towards 0 by lambd."""
+    size = a.dtype.type(lambd)
+    return np.where(a > size, a - size, np.where(a < -size, a + size, a * 0))
+
+
+__all__ = [
+    "celu", "elu", "gelu", "gelu_tanh", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log1p", "logsigmoid", "mish",
+    "prelu", "relu", "selu", "silu", "softplus", "softshrink", "threshold",
+]  # fmt: skip
