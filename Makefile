@@ -3,13 +3,19 @@ PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-ops-full coverage-ops lint bench clean
 
 demo: .venv/.with-viz  ## train on handwritten digits, draw the graph
 	$(BIN)/python examples/digits.py
 
 test: lint  ## lint, types, then every test
 	$(BIN)/python -m pytest -n $(JOBS)
+
+test-ops-full: .venv/.with-test  ## every sample of PyTorch's operator database
+	CHAINRULE_OP_SAMPLES=0 $(BIN)/python -m pytest -n $(JOBS) tests/test_opdb.py
+
+coverage-ops: .venv/.with-test  ## run the database and write docs/operators.md
+	$(BIN)/python tests/coverage_ops.py --jobs $(JOBS)
 
 lint: .venv/.with-test
 	$(BIN)/ruff check .

@@ -51,7 +51,7 @@ from chainrule.autograd.grad_mode import (  # noqa: E402
 )
 from chainrule import autograd  # noqa: E402
 
-_SUBMODULES = ("nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "func", "hub", "return_types", "types", "testing")
+_SUBMODULES = ("nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func", "hub", "return_types", "types", "testing")
 
 
 def __getattr__(name: str) -> object:

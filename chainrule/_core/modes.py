@@ -20,7 +20,8 @@ class _Local(threading.local):
     inference = False
     anomaly = False
     check_nan = True
-    dual_level = -1
+    dual_level = -1  # the last level of forward mode that ops push tangents for
+    duals: tuple = ()  # for each level, weak references to the tensors with a tangent
     saved_hooks: tuple = ()  # a stack of (pack, unpack)
     saved_hooks_disabled: str | None = None
     function_modes: tuple = ()  # a stack of TorchFunctionMode

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from heapq import heappop, heappush, heapreplace
+from itertools import count
 from sys import getrefcount
 from typing import Any
 

@@ -81,7 +81,9 @@ class FunctionCtx:
 
     @property
     def saved_tensors(self) -> tuple:
-        """What `save_for_backward` kept, after checking that it is still there and unchanged."""
+        """What `save_for_backward` kept, after checking that it is still there and unchanged; in `jvp`, what `save_for_forward` did."""
+        if self.saved_for_forward is not None:
+            return self.saved_for_forward
         if self._kept is FREED:
             raise RuntimeError(SECOND_BACKWARD)
         node = self._node and self._node()
@@ -182,7 +184,7 @@ class BackwardCFunction(Node):
                 continue
             if v is not None and not isinstance(v, Tensor):
                 raise RuntimeError(f"expected Variable or None (got {type(v).__name__})")
-            kept.append(None if v is None or self.edges[len(kept)] is None else fitted(v, *made, name, len(kept)))
+            kept.append(None if v is None or self.edges[len(kept)] is None else fitted(v, made[0], made[1], name, len(kept)))
         return tuple(kept)
 
 
@@ -331,10 +333,10 @@ class Function(metaclass=FunctionMeta):
             if modes.local.anomaly:
                 note_forward(node, 1)
         if level >= 0:
-            from chainrule.autograd.forward_ad import push_function
+            from chainrule.autograd.pushforward import push_function
 
             push_function(cls, ctx, args, made)
-        for name in ("to_save", "dirty_tensors", "non_differentiable"):
+        for name in ("to_save", "dirty_tensors", "non_differentiable", "saved_for_forward"):
             ctx.__dict__.pop(name, None)
         return tuple(made) if isinstance(result, tuple) else made[0]
 

@@ -1,4 +1,4 @@
-"""Looking at the graph (`Node`, `GradientEdge`) and taking part in what it saves (`saved_tensors_hooks`) and computes (`register_multi_grad_hook`)."""
+"""Looking at the graph (`Node`, `GradientEdge`), and taking part in what it saves (`saved_tensors_hooks`) and computes (hooks)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
     """Tell autograd that the memory of `tensor` (or of each of several) was changed behind its back."""
     for t in (tensor,) if isinstance(tensor, Tensor) else tensor:
         if not t._inference:
-            t._version[0] += 1
+            t._versions[0] += 1
 
 
 class saved_tensors_hooks:

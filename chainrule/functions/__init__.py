@@ -6,7 +6,7 @@ from importlib import import_module as _import_module
 
 from chainrule.methods import bind as _bind
 
-_FAMILIES = ("creation", "random", "pointwise", "reduce", "scan", "shape", "index", "matmul", "convert", "display", "linalg_basic")
+_FAMILIES = ("creation", "random", "pointwise", "reduce", "scan", "shape", "memory", "joining", "placing", "index", "matmul", "convert", "display", "linalg_basic")
 
 __all__: list[str] = []
 for _name in _FAMILIES:

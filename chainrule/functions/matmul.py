@@ -1,28 +1,27 @@
-"""Products of tensors: `matmul` and its special cases, `addmm` and its kind, `einsum`, `tensordot`, `kron`, `cross`, `cdist`."""
+"""Products of vectors, matrices and batches of them: `matmul` and its cases, and `addmm` and its kind; `contractions` has the rest."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import next_sequence
-from chainrule.functions.arguments import require_tensor, wrap_dim, wrap_dims
+from chainrule.functions.arguments import require_tensor
+from chainrule.functions.contractions import cdist, chain_matmul, cross, einsum, inner, kron, tensordot
 from chainrule.kernels.random import CPP
 from chainrule.ops import matmul as ops
 from chainrule.ops.inplace import write_out
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import claims, public
 from chainrule.ops.pointwise_form import operand, result_type
-from chainrule.ops.shape import expand, reshape
+from chainrule.ops.shape import reshape
 from chainrule.tensor import Tensor, sync
 
 state = modes.state
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
-Matmul, Linear = ops.mm.node, ops.affine.node
+Matmul = ops.mm.node
 _new = object.__new__
 _dot = np.dot
 
@@ -38,34 +37,48 @@ def legacy(t: Tensor) -> str:
 # Matrix times matrix, the eager path
 
 
-def times(input: Tensor, other: Tensor) -> Tensor | None:
-    """input @ other for float matrices with nothing in the way, recorded in place; None if this is another case."""
-    a, b = input._data, other._data
-    dtype = a.dtype
-    if (dtype is not F32 and dtype is not F64) or b.dtype is not dtype or a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
-        return None
-    if input._base is not None:
-        sync(input)
-    if other._base is not None:
-        sync(other)
-    t = _new(Tensor)
-    t._data, t._version, t._base, t._grad = _dot(a, b), [0, 0], None, None
-    ta, tb = input._tracked, other._tracked
-    if ta or tb:
-        node = _new(Matmul)
-        va, vb = input._version, other._version
-        node.fix = node.extra = None
-        node.sequence = next_sequence()
-        if ta and tb:
-            node.edges, node.saved, node.guards = (input._edge or input, other._edge or other), (a, b), (vb, vb[0], va, va[0])
-        elif ta:
-            node.edges, node.saved, node.guards = (input._edge or input, None), (None, b), (vb, vb[0])
-        else:
-            node.edges, node.saved, node.guards = (None, other._edge or other), (a, None), (va, va[0])
-        t._tracked, t._edge = True, node
-    else:
-        t._tracked, t._edge = False, None
-    return t
+def at(self: Tensor, other: Any) -> Tensor:
+    """`self @ other`: for float matrices with nothing in the way recorded right here, else as `matmul`."""
+    if not state.busy and isinstance(other, Tensor):
+        a, b = self._data, other._data
+        dtype = a.dtype
+        if (dtype is F32 or dtype is F64) and b.dtype is dtype and a.ndim == 2 == b.ndim and a.shape[1] == b.shape[0]:
+            if self._base is not None:
+                sync(self)
+            if other._base is not None:
+                sync(other)
+            t = _new(Tensor)
+            t._data = _dot(a, b)
+            t._base = t._grad = None
+            t._versions = [0, 0]
+            ta, tb = self._tracked, other._tracked
+            if ta or tb:
+                node = _new(Matmul)
+                node.fix = node.extra = None
+                node.sequence = next_sequence()
+                if not tb:
+                    counter = other._versions
+                    node.edges, node.saved, node.guards = (self._edge or self, None), (None, b), (counter, counter[0])
+                elif not ta:
+                    counter = self._versions
+                    node.edges, node.saved, node.guards = (None, other._edge or other), (a, None), (counter, counter[0])
+                else:
+                    node.edges, node.saved = (self._edge or self, other._edge or other), (a, b)
+                    first, second = self._versions, other._versions
+                    node.guards = (first, first[0], second, second[0])
+                t._tracked, t._edge = True, node
+            else:
+                t._tracked, t._edge = False, None
+            return t
+    elif not isinstance(other, Tensor) and not claims(other):
+        return NotImplemented
+    return matmul_any(self, other)
+
+
+def reversed_at(self: Tensor, other: Any) -> Tensor:
+    if not isinstance(other, Tensor) and not claims(other):
+        return NotImplemented
+    return at(other, self)
 
 
 @public
@@ -89,7 +102,7 @@ def check_matrices(a: Tensor, b: Tensor, rows: int | None = None) -> None:
     if rows is None:
         for name, shape in (("self", one), ("mat2", two)):
             if len(shape) != 2:
-                raise RuntimeError(f"{name} must be a matrix" + (f", got {len(shape)}-D tensor" if name == "self" else ""))
+                raise RuntimeError(f"{name} must be a matrix")
         rows = one[0]
     if one[-1] != two[0]:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{one[-1]} and {two[0]}x{two[1]})")
@@ -140,7 +153,7 @@ def check_vector(a: Tensor, v: Tensor, rows: int | None = None) -> None:
     one, two = a._data.shape, v._data.shape
     if rows is None:
         if len(one) != 2 or len(two) != 1:
-            raise RuntimeError(f"vector + matrix @ vector expected, got {1}, {len(one)}, {len(two)}")
+            raise RuntimeError(f"vector + matrix @ vector expected, got 1, {len(one)}, {len(two)}")
         rows = one[0]
     if one[-1] != two[0]:
         raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{one[-1]}), vec ({two[0]})")
@@ -198,28 +211,15 @@ def promoted(*tensors: Tensor) -> list[Tensor]:
 ger = outer
 
 
-@public
-def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The products of the last dimensions, (..., k) and (..., k). Example: `inner(ones(2, 3), ones(4, 3)).shape` is (2, 4)."""
-    require_tensor("inner", input)
-    require_tensor("inner", other, "other", 2)
-    one, two = input._data.shape, other._data.shape
-    if not one or not two:
-        return finish("inner", input * other, out)  # type: ignore[operator]
-    if one[-1] != two[-1]:
-        raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes {list(one)} and {list(two)}")
-    return finish("inner", tensordot(input, other, [[-1], [-1]]), out)
-
-
 # matmul: every number of dimensions
 
 
 @public
-def matmul_any(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+def matmul_any(input: Tensor, other: Tensor) -> Tensor:
     a, b = input._data.ndim, other._data.ndim
     if not a or not b:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D")
-    return finish("matmul", CASES[min(a, 3), min(b, 3)](input, other), out)
+    return CASES[min(a, 3), min(b, 3)](input, other)
 
 
 def matrix_times_matrix(a: Tensor, b: Tensor) -> Tensor:
@@ -288,20 +288,175 @@ CASES = {
 }  # fmt: skip
 
 
+@public
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product that `@` is: of vectors, matrices and batches of matrices, whose leading dimensions broadcast.
 
-    Shapes (..., n, k) and (..., k, m) give (..., n, m); a 1-D argument is a row on the left, a column on the right, and loses that dimension
-    again. Raises RuntimeError for shapes that do not fit and for unequal types.
+    Shapes (..., n, k) and (..., k, m) give (..., n, m); a 1-D argument is a row on the left, a column on the right, and loses that
+    dimension again. Raises RuntimeError for shapes that do not fit and for unequal types.
 
     Example:
         >>> matmul(tensor([[1., 2.]]), tensor([3., 4.]))
         tensor([11.])
     """
-    if not state.busy and out is None and isinstance(input, Tensor) and isinstance(other, Tensor):
-        t = times(input, other)
-        if t is not None:
-            return t
-    require_tensor("matmul", input) if not state.busy else None
-    require_tensor("matmul", other, "other", 2) if not state.busy else None
-    return matmul_any(input, other, out=out)
+    require_tensor("matmul", input)
+    require_tensor("matmul", other, "other", 2)
+    return finish("matmul", at(input, other), out)
+
+
+# A product added to something
+
+
+def check_added(self: Tensor, a: Tensor, b: Tensor, shape: tuple) -> None:
+    """RuntimeError unless `self`, of the type of a and b, broadcasts to `shape`."""
+    for t in (b, a):
+        if self._data.dtype != t._data.dtype:
+            raise RuntimeError(f"self and mat2 must have the same dtype, but got {legacy(self)} and {legacy(t)}")
+    check_spread(self._data.shape, shape)
+
+
+def check_spread(have: tuple, shape: tuple) -> None:
+    """RuntimeError unless an array of shape `have` broadcasts to `shape`."""
+    if have == shape:
+        return
+    lead = len(shape) - len(have)
+    if lead < 0:
+        raise RuntimeError(
+            f"expand(torch.FloatTensor{{{list(have)}}}, size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater or "
+            f"equal to the number of dimensions in the tensor ({len(have)})"
+        )
+    for d in range(len(shape) - 1, lead - 1, -1):
+        if have[d - lead] not in (1, shape[d]):
+            raise RuntimeError(
+                f"The expanded size of the tensor ({shape[d]}) must match the existing size ({have[d - lead]}) at non-singleton dimension {d}.  "
+                f"Target sizes: {list(shape)}.  Tensor sizes: {list(have)}"
+            )
+
+
+def factor(value: Any, t: Tensor) -> Any:
+    """`beta` or `alpha` as a number of t's kind."""
+    if isinstance(value, (Tensor, np.generic)):
+        value = value.item()
+    kind = t._data.dtype.kind
+    if isinstance(value, complex) and kind != "c":
+        raise RuntimeError(f"value cannot be converted to type {CPP[t.dtype.name]} without overflow")
+    return int(value) if kind in "iu" else value
+
+
+def check_all(function: str, **tensors: Any) -> None:
+    for position, (name, t) in enumerate(tensors.items(), 1):
+        require_tensor(function, t, name, position)
+
+
+@public
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`beta * input + alpha * (mat1 @ mat2)` for matrices (n, k) and (k, m); `input` broadcasts to (n, m), and is not read if beta is 0.
+
+    Example:
+        >>> addmm(zeros(2), ones(1, 3), ones(3, 2))
+        tensor([[3., 3.]])
+    """
+    check_all("addmm", input=input, mat1=mat1, mat2=mat2)
+    one, two = mat1._data.shape, mat2._data.shape
+    for name, shape in (("mat1", one), ("mat2", two)):
+        if len(shape) != 2:
+            raise RuntimeError(f"{name} must be a matrix, got {len(shape)}-D tensor")
+    if one[1] == two[0]:
+        check_added(input, mat1, mat2, (one[0], two[1]))
+    check_matrices(mat1, mat2, one[0])
+    return finish("addmm", ops.addmm(input, mat1, mat2, factor(beta, input), factor(alpha, input)), out)
+
+
+@public
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`beta * input + alpha * (mat @ vec)`, (n, k) @ (k,). Example: `addmv(zeros(2), ones(2, 3), ones(3))` is `tensor([3., 3.])`."""
+    check_all("addmv", input=input, mat=mat, vec=vec)
+    own, one, two = input._data.shape, mat._data.shape, vec._data.shape
+    if len(own) > 1 or len(one) != 2 or len(two) != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got {len(own)}, {len(one)}, {len(two)}")
+    if one[1] != two[0] or (own and own[0] not in (1, one[0])):
+        raise RuntimeError(f"size mismatch, got input ({own[0] if own else 1}), mat ({one[0]}x{one[1]}), vec ({two[0]})")
+    if not input._data.dtype == mat._data.dtype == vec._data.dtype:
+        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {legacy(input)}, {legacy(mat)}, and {legacy(vec)}")
+    refuse_bool("addmv_impl_cpu", mat)
+    return finish("addmv", ops.addmv(input, mat, vec, factor(beta, input), factor(alpha, input)), out)
+
+
+def refuse_bool(kernel: str, t: Tensor) -> None:
+    if t._data.dtype == bool:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
+
+
+@public
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`beta * input + alpha * outer(vec1, vec2)`, (n,) and (m,). Example: `addr(zeros(2, 3), ones(2), ones(3)).sum()` is `tensor(6.)`."""
+    check_all("addr", input=input, vec1=vec1, vec2=vec2)
+    for name, t in (("vec1", vec1), ("vec2", vec2)):
+        if t._data.ndim != 1:
+            raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {t._data.ndim}-D")
+    check_spread(input._data.shape, (vec1._data.size, vec2._data.size))
+    for name, value in (("beta", beta), ("alpha", alpha)):
+        if isinstance(value, bool) and input._data.dtype != bool:
+            raise RuntimeError(f"Boolean {name} only supported for Boolean results.")
+    tensors = promoted(input, vec1, vec2)
+    if tensors[0]._data.dtype == bool:
+        product = ops.outer(*tensors[1:]) if alpha else zero_like(tensors)
+        return finish("addr", product | tensors[0] if beta else product, out)
+    return finish("addr", ops.addr(*tensors, factor(beta, tensors[0]), factor(alpha, tensors[0])), out)
+
+
+def zero_like(tensors: list[Tensor]) -> Tensor:
+    from chainrule.tensor import wrap
+
+    return wrap(np.zeros((tensors[1]._data.size, tensors[2]._data.size), tensors[0]._data.dtype))
+
+
+@public
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`beta * input + alpha * bmm(batch1, batch2)`, (b, n, k) and (b, k, m). Example: `baddbmm(zeros(4), ones(2, 3, 5), ones(2, 5, 4)).shape`."""
+    check_all("baddbmm", input=input, batch1=batch1, batch2=batch2)
+    one, two = batch1._data.shape, batch2._data.shape
+    if len(one) == len(two) == 3:
+        check_spread(input._data.shape, (one[0], one[1], two[2]))
+    if not input._data.dtype == batch1._data.dtype == batch2._data.dtype:
+        names = [CPP[t.dtype.name] for t in (input, batch1, batch2)]
+        raise RuntimeError("Input dtypes must be the same, got: input {}, batch1: {}, batch2: {}".format(*names))
+    check_batches(batch1, batch2)
+    return finish("baddbmm", ops.baddbmm(input, batch1, batch2, factor(beta, input), factor(alpha, input)), out)
+
+
+@public
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """`beta * input + alpha * bmm(batch1, batch2).sum(0)`, (b, n, k) and (b, k, m). Example: `addbmm(zeros(4), ones(2, 3, 5), ones(2, 5, 4))`."""
+    check_all("addbmm", input=input, batch1=batch1, batch2=batch2)
+    one, two = batch1._data.shape, batch2._data.shape
+    for name, shape in (("batch1", one), ("batch2", two)):
+        if len(shape) != 3:
+            raise RuntimeError(f"{name} must be a 3D tensor")
+    check_spread(input._data.shape, (one[1], two[2]))
+    if one[0] != two[0]:
+        raise RuntimeError(f"batch1 and batch2 must have same number of batches, got {one[0]} and {two[0]}")
+    if one[2] != two[1]:
+        raise RuntimeError(f"Incompatible matrix sizes for bmm ({one[1]}x{one[2]} and {two[1]}x{two[2]})")
+    check_added(input, batch1, batch2, (one[1], two[2]))
+    refuse_bool("addmm_impl_cpu_", input)
+    return finish("addbmm", ops.addbmm(input, batch1, batch2, factor(beta, input), factor(alpha, input)), out)
+
+
+@public
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal; integers give int64. Example: `trace(eye(3))` is `tensor(3.)`."""
+    require_tensor("trace", input)
+    if input._data.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input._data.ndim}")
+    refuse_bool("trace", input)
+    return ops.trace(input if input._data.dtype.kind not in "iu" else operand(input, dtypes.int64))
+
+
+__all__ = [
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cdist", "chain_matmul", "cross", "dot", "einsum", "ger", "inner", "kron", "matmul",
+    "mm", "mv", "outer", "tensordot", "trace", "vdot",
+]  # fmt: skip
+METHODS = [n for n in __all__ if n not in ("cdist", "chain_matmul", "einsum", "tensordot")]
+INPLACE = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
+OPERATORS = {"__matmul__": at, "__rmatmul__": reversed_at}

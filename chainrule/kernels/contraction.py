@@ -26,7 +26,8 @@ def einsum(operands: Sequence[np.ndarray], inputs: Sequence[tuple], output: tupl
         second, first = pairs.pop(j), pairs.pop(i)
         pairs.append(contract(first, second, {*output, *(s for _, labels in pairs for s in labels)}))
     array, labels = summed(*pairs[0], set(output))
-    return array.transpose([labels.index(s) for s in output])
+    array = array.transpose([labels.index(s) for s in output])
+    return array.copy() if len(operands) == 1 else array
 
 
 @lru_cache(256)

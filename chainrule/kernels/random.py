@@ -139,18 +139,20 @@ def _check_uniform(dtype: np.dtype, low: float, high: float) -> None:
 # ---- normals
 
 
-def normal(shape: Shape, dtype: np.dtype, generator: Generator | None = None, mean: float = 0.0, std: float = 1.0) -> np.ndarray:
+def normal(
+    shape: Shape, dtype: np.dtype, generator: Generator | None = None, mean: float = 0.0, std: float = 1.0, blocks: bool = True
+) -> np.ndarray:
     """Normal numbers, of a floating-point dtype or a complex one (`std` of the whole, half of the variance each): `Tensor.normal_`.
 
     Sixteen numbers or more come in blocks of 16, made from 8 radii and 8 angles; fewer come in pairs, one by one, the
-    second of a last pair kept for the next call.
+    second of a last pair kept for the next call. So do any number without `blocks`, which is how memory with gaps is filled.
 
     Example: `normal((3,), np.dtype("float32"), Generator().manual_seed(0))` is `torch.randn(3)` after `torch.manual_seed(0)`.
     """
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     if dtype in REAL:
-        return normal((*shape, 2), REAL[dtype], generator, mean, std / math.sqrt(2)).view(dtype).reshape(shape)
+        return normal((*shape, 2), REAL[dtype], generator, mean, std / math.sqrt(2), blocks).view(dtype).reshape(shape)
     n = math.prod(shape)
     if n == 0:
         return np.empty(shape, dtype)
@@ -158,7 +160,7 @@ def normal(shape: Shape, dtype: np.dtype, generator: Generator | None = None, me
         raise not_implemented("normal_kernel_cpu", dtype)
     generator = generator or default_generator
     with generator.lock:
-        values = _normal_blocks(generator, n, dtype, mean, std) if n >= 16 else _normal_pairs(generator, n, mean, std)
+        values = _normal_blocks(generator, n, dtype, mean, std) if n >= 16 and blocks else _normal_pairs(generator, n, mean, std)
     return cast(values, dtype, bounded=abs(mean) + 9 * std < LARGEST[HALF]).reshape(shape)  # 53 bits go no farther than 8.6
 
 

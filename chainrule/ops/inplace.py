@@ -77,6 +77,10 @@ def overwrite(target: Tensor, result: Tensor) -> Tensor:
         from chainrule.autograd.views import rebase
 
         rebase(target, result._edge)
+    if modes.state.busy and modes.local.dual_level >= 0:
+        from chainrule.autograd.pushforward import push_overwrite
+
+        push_overwrite(target, result)
     return target
 
 
@@ -97,7 +101,7 @@ def inplace(function: Callable, name: str) -> Callable:
                 return value
         recording = modes.grad_enabled()
         check_writable(self, recording)
-        if recording and (self.requires_grad or any([isinstance(v, Tensor) and v.requires_grad for v in args])):
+        if (recording and (self.requires_grad or any([isinstance(v, Tensor) and v.requires_grad for v in args]))) or modes.local.duals:
             return overwrite(self, function(snapshot(self), *args, **kwargs))
         return overwrite(self, function(self, *args, **kwargs))
 
@@ -111,6 +115,10 @@ def snapshot(t: Tensor) -> Tensor:
         sync(t)
     old = adopt(Tensor, t._data.copy())
     old._edge, old._tracked = t._edge, t._tracked
+    if modes.state.busy and modes.local.duals:
+        from chainrule.autograd.pushforward import copy_tangents
+
+        copy_tangents(t, old)
     return old
 
 

@@ -250,8 +250,12 @@ def distance_vjp(g: Any, a: Any, b: Any, y: Any, p: float) -> tuple:
 
 
 @general(vjp=distance_vjp, inputs=("a", "b"))
-def cdist(a: Any, b: Any, p: float) -> Any:
+def cdist(a: Any, b: Any, p: float, by_product: bool = False) -> Any:
     """The p-norm distances between the rows of a (..., n, k) and those of b (..., m, k)."""
+    if by_product:
+        squares = np.square(a).sum(-1, keepdims=True) + np.square(b).sum(-1)[..., None, :]
+        squares -= 2 * product(a, b.mT)
+        return np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
     difference = np.abs(a[..., :, None, :] - b[..., None, :, :])
     if p == 0:
         return (difference != 0).sum(-1).astype(a.dtype)

@@ -50,14 +50,22 @@ def dispatch(function: Callable, args: tuple, kwargs: dict) -> tuple[bool, Any]:
     return False, None
 
 
+NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+
+
 def public(function: Callable) -> Callable:
-    """Make a public function one that subclasses and modes can override."""
+    """Make a public function one that subclasses and modes can override, and that knows its arguments by NumPy's names too."""
     from functools import wraps
 
     state = modes.state
+    code = getattr(function, "__code__", None)
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
+    others = {other: name for other, name in NUMPY_NAMES.items() if name in names and other not in names}
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and not others.keys().isdisjoint(kwargs):
+            kwargs = {others.get(name, name): value for name, value in kwargs.items()}
         if state.busy:
             done, value = dispatch(call, args, kwargs)
             if done:

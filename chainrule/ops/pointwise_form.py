@@ -290,7 +290,7 @@ def operand(v: Any, compute: dtypes.dtype) -> Any:
     if isinstance(v, Tensor):
         if v._data.dtype == target:
             return v
-        if v.requires_grad:
+        if v.requires_grad or v._tangents is not None:
             from chainrule.ops.shape import cast
 
             return cast(v, compute)

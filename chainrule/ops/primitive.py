@@ -162,6 +162,8 @@ def changed_in_place(array: ndarray, origin: Any, current: int, expected: int) -
 class Primitive:
     """A differentiable op on carriers: a kernel, its rules, and the node class that its records get."""
 
+    linear = False  # whether the op is linear in its inputs (as `linear` explains)
+
     def __init__(
         self, name: str, kernel: Callable, inputs: tuple[str, ...], statics: tuple[str, ...], rules: dict[str, Any], vjp: Callable | None,
         outputs: tuple[str, ...] = ("y",), view: bool = False, jvp: Callable | None = None, node: str | None = None, variadic: bool = False,
@@ -244,9 +246,9 @@ class Primitive:
             if watched:
                 observe(node, self, inputs, outs)
         if watched and local.dual_level >= 0:
-            from chainrule.autograd.forward_ad import push_forward
+            from chainrule.autograd.pushforward import push_forward
 
-            push_forward(self, inputs, arrays, statics, outs)
+            push_forward(self, inputs, statics, outs)
         return tuple(outs) if several else outs[0]
 
     def make_node(self, edges: list, inputs: Sequence, arrays: tuple, statics: tuple, outs: list, several: bool) -> Node:
@@ -394,15 +396,19 @@ _new = object.__new__
 
 def linear(**options: Any) -> Callable[[Callable], Primitive]:
     """State an op that is linear in each input that has a rule: rule = its transpose, `lambda g, ...: cotangent`."""
-    return _stated(options)
+    return _stated(options, linear=True)
 
 
 def general(**options: Any) -> Callable[[Callable], Primitive]:
-    """State an op by `vjp=lambda g, ...: (cotangents of all inputs)`, or by a rule `lambda g, ...` for each input; and its `jvp`."""
+    """State an op by `vjp=lambda g, ...: (cotangents of all inputs)`, or by a rule `lambda g, ...` for each input.
+
+    Forward mode transposes the vjp unless there is a `jvp=lambda t, a, y, ...: tangent(s)`; the tangents of several inputs are
+    `t_a`, `t_b`, ..., zeros where there is none.
+    """
     return _stated(options)
 
 
-def _stated(options: dict) -> Callable[[Callable], Primitive]:
+def _stated(options: dict, linear: bool = False) -> Callable[[Callable], Primitive]:
     """Options: view, outputs (names), variadic (True: the first parameter is a sequence of arrays; "outputs": any number of results),
     inputs (names; those with rules if left out), node (class name), name."""
     settings = {k: options.pop(k) for k in ("view", "outputs", "variadic", "vjp", "jvp", "node", "name", "inputs") if k in options}
@@ -413,7 +419,9 @@ def _stated(options: dict) -> Callable[[Callable], Primitive]:
         assert parameters[: len(inputs)] == tuple(inputs), f"{kernel.__name__}{parameters}: the inputs {inputs} come first"
         vjp = settings.pop("vjp", None)
         name = settings.pop("name", None) or kernel.__name__
-        return Primitive(name, kernel, tuple(inputs), parameters[len(inputs) :], options, vjp, **settings)
+        op = Primitive(name, kernel, tuple(inputs), parameters[len(inputs) :], options, vjp, **settings)
+        op.linear = linear
+        return op
 
     return define
 

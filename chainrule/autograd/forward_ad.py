@@ -1,0 +1,226 @@
+"""Forward mode: dual tensors, which carry a tangent, and the public ways to make and unpack them.
+
+A tensor holds one tangent a level (`_tangents`, a dict). `torch.autograd.forward_ad` knows one level; `func.jvp` nests more. The
+tangent of a view is a view of its base's tangent, so in-place changes of either reach both. How ops hand tangents on is said in
+`chainrule.autograd.pushforward`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule._core import modes
+from chainrule.autograd.grad_mode import Mode
+from chainrule.autograd.views import geometry, take_view
+from chainrule.ops import shape as ops
+from chainrule.ops.primitive import INEXACT, linear
+from chainrule.tensor import Tensor
+
+__all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
+
+local = modes.local
+
+
+class UnpackedDualTensor(NamedTuple):
+    """What `unpack_dual` gives: the value and the tangent, None if there is none."""
+
+    primal: Tensor
+    tangent: Tensor | None
+
+
+# Levels
+
+
+def enter_level() -> int:
+    """Start a further level; ops then push its tangents forward."""
+    level = len(local.duals)
+    local.duals = (*local.duals, {})
+    local.dual_level = level
+    modes.occupy(1)
+    return level
+
+
+def exit_level() -> None:
+    """End the last level: its tangents go."""
+    *rest, holders = local.duals
+    level = local.dual_level = len(rest) - 1
+    local.duals = tuple(rest)
+    modes.occupy(-1)
+    for reference in list(holders.values()):
+        t = reference()
+        if t is not None and t._tangents is not None:
+            t._tangents.pop(level + 1, None)
+            if not t._tangents:
+                t._tangents = None
+
+
+def enter_dual_level() -> int:
+    """Start forward mode; returns the level. RuntimeError if it is on already."""
+    if local.duals:
+        raise RuntimeError("Nested forward mode AD is not supported at the moment")
+    return enter_level()
+
+
+def exit_dual_level(*, level: int | None = None) -> None:
+    """End forward mode; the tangents of all dual tensors go."""
+    if level is not None and level != local.dual_level:
+        raise RuntimeError("Trying to exit a forward AD level that was not the last one that was created. This is not supported.")
+    if not local.duals:
+        raise RuntimeError("Dual level must be a positive number.")
+    exit_level()
+
+
+class dual_level(Mode):
+    """Forward mode inside; tangents do not outlive it. Context manager and decorator.
+
+    Example:
+        >>> with dual_level():
+        ...     x = make_dual(tensor(3.), tensor(1.))
+        ...     unpack_dual(x ** 2).tangent
+        tensor(6.)
+    """
+
+    def __enter__(self) -> int:  # type: ignore[override]
+        return enter_dual_level()
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        exit_dual_level()
+
+
+# Duals
+
+
+@linear(a=lambda g: g, view=True, node="Identity")
+def primal_of(a: Any) -> Any:
+    """The value of a dual tensor."""
+    return a[...]
+
+
+@linear(a=lambda g: g, node="CopyBackwards")
+def laid_as(a: Any, model: np.ndarray) -> Any:
+    """A copy laid out in memory as `model` is."""
+    y = np.empty_like(model, dtype=a.dtype)
+    y[...] = a
+    return y
+
+
+def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> Tensor:
+    """A view of `tensor` that carries `tangent` (of its shape), which is kept as it is unless it is laid out otherwise.
+
+    ValueError for integers; RuntimeError outside of a level, for shapes that differ, and for tensors that are dual already.
+
+    Example:
+        >>> with dual_level():
+        ...     make_dual(tensor(3.), tensor(1.))
+        tensor(3., tangent=1.0)
+    """
+    level = local.dual_level if level is None else level
+    if level < 0:
+        raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.")
+    for what, t in (("primal", tensor), ("tangent", tangent)):
+        if not (t.dtype.is_floating_point or t.dtype.is_complex):
+            raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
+    if tangent_of(tensor, level) is not None:
+        raise RuntimeError(
+            f"Making a dual Tensor based on a Tensor that already has a forward gradient at the same level {level} is not supported."
+        )
+    with below(level):
+        dual = ops.view(tensor, tensor._data.shape)
+    attach(dual, level, tangent)
+    return dual
+
+
+def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTensor:
+    """The value of a dual tensor, as a view without tangent, and the tangent (None if it has none, or outside of a level)."""
+    level = local.dual_level if level is None else level
+    if level < 0:
+        return UnpackedDualTensor(tensor, None)
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"_unpack_dual(): argument 'dual' (position 1) must be Tensor, not {type(tensor).__name__}")
+    with below(level):
+        primal = primal_of(tensor)
+    hold(primal, level, None)
+    return UnpackedDualTensor(primal, tangent_of(tensor, level))
+
+
+# Tangents
+
+
+class below:
+    """Inside, ops see only the levels below `level`."""
+
+    __slots__ = ("level", "before")
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+
+    def __enter__(self) -> None:
+        self.before = local.dual_level
+        local.dual_level = self.level - 1
+
+    def __exit__(self, *exc: object) -> None:
+        local.dual_level = self.before
+
+
+def hold(t: Tensor, level: int, tangent: Tensor | None) -> None:
+    """Keep `tangent` until the level ends; None says that t has none, whatever it is a view of."""
+    if t._tangents is None:
+        t._tangents = {}
+    t._tangents[level] = tangent
+    holders, key = local.duals[level], id(t)
+    holders[key] = weakref.ref(t, lambda _: holders.pop(key, None))
+
+
+def attach(t: Tensor, level: int, tangent: Tensor) -> None:
+    """Give t a tangent, laid out as t is."""
+    if tangent_of(tangent, level) is not None:
+        raise RuntimeError(f"Setting a forward grad that itself has a forward gradient at the same level{level} is not supported.")
+    if tangent._data.dtype not in INEXACT:
+        raise RuntimeError("Expected both tensor and its forward grad to be floating point or complex")
+    if tangent._data.shape != t._data.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
+            f"Tensor is of size {list(t._data.shape)} while the given forward gradient is of size {list(tangent._data.shape)}."
+        )
+    hold(t, level, laid_out(tangent, t._data, level))
+
+
+def laid_out(tangent: Tensor, model: np.ndarray, level: int) -> Tensor:
+    """The tangent itself if its strides are as they should be, else a copy."""
+    a = tangent._data
+    wanted = [s * a.itemsize // model.itemsize for s in model.strides]
+    if all([n < 2 or s == w for n, s, w in zip(a.shape, a.strides, wanted)]) or a.size < 2:
+        return tangent
+    with below(level):
+        return laid_as(tangent, model)
+
+
+def tangent_of(t: Tensor, level: int) -> Tensor | None:
+    """t's tangent; that of a view is its part of its base's."""
+    own = t._tangents
+    if own is not None and level in own:
+        return own[level]
+    base = t._base
+    if base is None or base._tangents is None:
+        return None
+    whole = base._tangents.get(level)
+    if whole is None:
+        return None
+    with below(level):
+        part = part_of(whole, base._data, t._data)
+    hold(t, level, part)
+    return part
+
+
+def part_of(whole: Tensor, base: np.ndarray, view: np.ndarray) -> Tensor:
+    """Where `whole` stands for `base`, what stands for `view`."""
+    where = geometry(base, view)
+    same = whole._data.dtype == base.dtype == view.dtype and whole._data.strides == base.strides
+    if not same:
+        return take_view(whole, where)
+    source, size = ops.layout_of(whole._data), base.itemsize
+    target = ops.Layout(where.shape, tuple([s // size for s in where.strides]), source.offset + where.offset // size)
+    return ops.as_strided(whole, source, target)

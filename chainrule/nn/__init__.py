@@ -1,0 +1,3 @@
+
+
+from chainrule.nn import functional

@@ -1,0 +1,213 @@
+"""Convolutions and transposed convolutions in 1, 2 and 3 dimensions; `unfold` and `fold`, the columns that they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chainrule._core import dtypes
+from chainrule.functions.arguments import require_tensor
+from chainrule.kernels.conv import output_size
+from chainrule.nn._functional.arguments import ints, legacy
+from chainrule.ops import conv as ops
+from chainrule.ops.overrides import public
+from chainrule.ops.padding import constant_pad
+from chainrule.tensor import Tensor
+
+Size = int | Sequence[int]
+
+
+def sizes(function: str, name: str, value: Any, count: int) -> tuple[int, ...]:
+    """A setting for each of the `count` spatial dimensions of the weight."""
+    many = ints(value, count, function, name)
+    if len(many) != count:
+        raise RuntimeError(
+            f"expected {name} to be a single integer value or a list of {count} values to match the convolution dimensions, but got {name}={list(many)}"
+        )
+    return many
+
+
+def check(
+    function: str, input: Any, weight: Any, bias: Any, d: int, stride: Any, padding: Any, dilation: Any, groups: int, transposed: bool,
+) -> tuple[tuple, tuple, tuple]:  # fmt: skip
+    """Refuse what does not fit together, in PyTorch's words; returns stride, padding and dilation as tuples."""
+    require_tensor(function, input)
+    require_tensor(function, weight, "weight", 2)
+    x, w = input._data, weight._data
+    if x.ndim not in (d + 1, d + 2):
+        raise RuntimeError(f"Expected {d + 1}D (unbatched) or {d + 2}D (batched) input to {function}, but got input of size: {list(x.shape)}")
+    given = ints(stride, d, function, "stride"), ints(padding, d, function, "padding"), ints(dilation, d, function, "dilation")
+    dims = w.ndim - 2
+    stride, padding, dilation = (sizes(function, n, v, dims) for n, v in zip(("stride", "padding", "dilation"), given, strict=True))
+    for wrong, message in (
+        (any(p < 0 for p in padding), "negative padding is not supported"),
+        (any(s <= 0 for s in stride), "non-positive stride is not supported"),
+        (any(q <= 0 for q in dilation), f"dilation should be greater than zero, but got {list(dilation)}"),
+        (groups <= 0, "non-positive groups is not supported"),
+    ):
+        if wrong:
+            raise RuntimeError(message)
+    shape = f"{list(w.shape)}"
+    if w.shape[0] < groups:
+        raise RuntimeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {shape} instead")
+    if w.shape[0] % groups:
+        raise RuntimeError(f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size [{shape}] instead")
+    channels = x.shape[x.ndim - d - 1]
+    wanted, produced = (w.shape[0], w.shape[1] * groups) if transposed else (w.shape[1] * groups, w.shape[0])
+    how = "transposed=1" if transposed else f"groups={groups}"
+    if channels != wanted:
+        size = [1, *x.shape] if x.ndim == d + 1 else list(x.shape)
+        raise RuntimeError(
+            f"Given {how}, weight of size {shape}, expected input{size} to have {wanted} channels, but got {channels} channels instead"
+        )
+    if bias is not None and bias._data.shape != (produced,):
+        raise RuntimeError(
+            f"Given {how if transposed else ''}{', ' if transposed else ''}weight of size {shape}, expected bias to be 1-dimensional with {produced} elements, "
+            f"but got bias of size {list(bias._data.shape)} instead"
+        )
+    if x.dtype != w.dtype:
+        raise RuntimeError(f"expected scalar type {legacy(input)} but found {legacy(weight)}")
+    if bias is not None and bias._data.dtype != x.dtype:
+        raise RuntimeError(f"Input type ({NAMES[legacy(input)]}) and bias type ({NAMES[legacy(bias)]}) should be the same")
+    if x.dtype == bool:
+        raise NotImplementedError("\"slow_conv2d_cpu\" not implemented for 'Bool'")
+    return stride, padding, dilation
+
+
+NAMES = {v: d.name.replace("float32", "float").replace("float64", "double") for d, v in dtypes.LEGACY.items()}
+
+
+def batched(compute: Any, input: Any, d: int) -> Tensor:
+    """compute(input), for an input that may lack the batch dimension."""
+    return compute(input) if input._data.ndim == d + 2 else compute(input.unsqueeze(0)).squeeze(0)
+
+
+def convolve(function: str, d: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
+    sides = None
+    if isinstance(padding, str):
+        require_tensor(function, input)
+        require_tensor(function, weight, "weight", 2)
+        if padding not in ("same", "valid"):
+            raise RuntimeError(f"Invalid padding string: '{padding}'")
+        kernel, steps = weight._data.shape[2:], ints(dilation, d, function, "dilation")
+        if padding == "same" and any(s != 1 for s in ints(stride, d, function, "stride")):
+            raise RuntimeError("padding='same' is not supported for strided convolutions")
+        total = [q * (k - 1) for q, k in zip(steps, kernel, strict=False)] if padding == "same" else [0] * d
+        padding = tuple([n // 2 for n in total])
+        if any(n % 2 for n in total):  # PyTorch gives the odd element to the end
+            sides = [v for n in reversed(total) for v in (0, n % 2)]
+    stride, padding, dilation = check(function, input, weight, bias, d, stride, padding, dilation, groups, False)
+    kernel = weight._data.shape[2:]
+    reach = [n + 2 * p for n, p in zip(input._data.shape[-d:], padding, strict=True)]
+    if sides:
+        reach = [n + v for n, v in zip(reach, sides[1::2][::-1], strict=True)]
+    if any(n < q * (k - 1) + 1 for n, q, k in zip(reach, dilation, kernel, strict=True)):
+        effective = [q * (k - 1) + 1 for q, k in zip(dilation, kernel, strict=True)]
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({' x '.join(map(str, reach))}). Kernel size: ({' x '.join(map(str, effective))}). "
+            "Kernel size can't be greater than actual input size"
+        )
+
+    def compute(x: Any) -> Tensor:
+        if sides:
+            x = constant_pad(x, ((0, 0), (0, 0), *[(0, v) for v in sides[1::2][::-1]]), 0)
+        return ops.conv(x, weight, bias, stride, padding, dilation, groups)
+
+    return batched(compute, input, d)
+
+
+@public
+def conv1d(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: str | Size = 0, dilation: Size = 1, groups: int = 1
+) -> Tensor:
+    """Convolution along the last dimension: input (N, C, L) or (C, L), weight (O, C / groups, K), bias (O).
+
+    `padding` is the number of zeros at both ends, or "valid" (none) or "same" (the result is as long as the input).
+
+    Example:
+        >>> conv1d(ones(1, 1, 4), ones(1, 1, 2))
+        tensor([[[2., 2., 2.]]])
+    """
+    return convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+@public
+def conv2d(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: str | Size = 0, dilation: Size = 1, groups: int = 1
+) -> Tensor:
+    """Convolution of images: input (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), bias (O).
+
+    `padding` is the number of zeros around the image, or "valid" (none) or "same" (the result is as large as the input).
+
+    Example:
+        >>> conv2d(ones(1, 1, 2, 2), ones(1, 1, 2, 2))
+        tensor([[[[4.]]]])
+    """
+    return convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+@public
+def conv3d(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: str | Size = 0, dilation: Size = 1, groups: int = 1
+) -> Tensor:
+    """Convolution of volumes: input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH, KW), bias (O)."""
+    return convolve("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def transposed(
+    function: str, d: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+) -> Tensor:
+    stride, padding, dilation = check(function, input, weight, bias, d, stride, padding, dilation, groups, True)
+    extra = sizes(function, "output_padding", output_padding, d)
+    if any(v < 0 for v in extra):
+        raise RuntimeError("negative output_padding is not supported")
+    if any(v >= max(s, q) for v, s, q in zip(extra, stride, dilation, strict=True)):
+        names = ("depth", "height", "width")[3 - max(d, 2) :]
+        settings = (("output_padding", extra), ("stride", stride), ("dilation", dilation))
+        found = " ".join([f"{what}_{n}: {v}" for what, many in settings for n, v in zip(names, (1,) * (len(names) - d) + many, strict=True)])
+        raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got {found}")
+    shape = input._data.shape[-d:]
+    spatial = tuple([
+        (n - 1) * s - 2 * p + q * (k - 1) + v + 1
+        for n, s, p, q, k, v in zip(shape, stride, padding, dilation, weight._data.shape[2:], extra, strict=True)
+    ])  # fmt: skip
+    if any(n < 1 for n in spatial):
+        sizes_in, sizes_out = (" x ".join(map(str, v)) for v in (shape, spatial))
+        raise RuntimeError(f"Given input size per channel: ({sizes_in}). Calculated output size per channel: ({sizes_out}). Output size is too small")
+    return batched(lambda x: ops.conv_input(x, weight, bias, spatial, stride, padding, dilation, groups), input, d)
+
+
+@public
+def conv_transpose1d(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0, output_padding: Size = 0, groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:  # fmt: skip
+    """The transpose of `conv1d`: input (N, C, L) or (C, L), weight (C, O / groups, K). `output_padding` lengthens the result at its end."""
+    return transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@public
+def conv_transpose2d(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0, output_padding: Size = 0, groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:  # fmt: skip
+    """The transpose of `conv2d`: input (N, C, H, W) or (C, H, W), weight (C, O / groups, KH, KW).
+
+    Example:
+        >>> conv_transpose2d(ones(1, 1, 1, 1), ones(1, 1, 2, 2))
+        tensor([[[[1., 1.],
+                  [1., 1.]]]])
+    """
+    return transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@public
+def conv_transpose3d(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0, output_padding: Size = 0, groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:  # fmt: skip
+    """The transpose of `conv3d`: input (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, KD, KH, KW)."""
+    return transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]

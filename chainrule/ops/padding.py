@@ -1,0 +1,64 @@
+"""Padding: constants around, or the input's own elements at places beyond its edges; and the transposes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.ops.primitive import Primitive, linear
+
+Sides = tuple[tuple[int, int], ...]
+
+
+@linear(a=lambda g, sides: crop(g, sides), node="ConstantPadNdBackward0")
+def constant_pad(a: Any, sides: Sides, value: Any) -> Any:
+    """(before, behind) elements of `value` around each dimension; negative numbers cut elements away."""
+    y = np.full(tuple([n + p + q for n, (p, q) in zip(a.shape, sides, strict=True)]), value, a.dtype)
+    target = tuple([slice(max(p, 0), n + p + min(q, 0)) for n, (p, q) in zip(a.shape, sides, strict=True)])
+    y[target] = a[tuple([slice(max(-p, 0), n + min(q, 0)) for n, (p, q) in zip(a.shape, sides, strict=True)])]
+    return y
+
+
+@linear(a=lambda g, sides: constant_pad(g, sides, 0), node="ConstantPadNdBackward0")
+def crop(a: Any, sides: Sides) -> Any:
+    """What `constant_pad` put its input into, zeros where it had cut: its transpose."""
+    return constant_pad.kernel(a, tuple([(-p, -q) for p, q in sides]), 0)
+
+
+def padding_by(node: str) -> Primitive:
+    """The primitive that reads, under PyTorch's name for it, each of the last dimensions at given places."""
+
+    @linear(a=lambda g, places, a_shape: gather_back(g, places, a_shape[len(a_shape) - len(places) :]), node=node)
+    def pad(a: Any, places: tuple) -> Any:
+        lead = a.ndim - len(places)
+        for i, along in enumerate(places):
+            if along is not None:
+                a = a.take(along, lead + i)
+        return a
+
+    return pad
+
+
+@linear(a=lambda g, places: reread(g, places), node="ReflectionPad1DBackwardBackward0")
+def gather_back(a: Any, places: tuple, sizes: tuple) -> Any:
+    """Each element added where it was read from: the transpose of reading."""
+    lead = a.ndim - len(places)
+    dtype = a.dtype
+    if a.itemsize == 2:
+        a = a.astype(np.float32)
+    for i, (along, n) in enumerate(zip(places, sizes, strict=True)):
+        if along is not None:
+            front = np.moveaxis(a, lead + i, 0)
+            y = np.zeros((n, *front.shape[1:]), a.dtype)
+            np.add.at(y, along, front)
+            a = np.moveaxis(y, 0, lead + i)
+    return np.ascontiguousarray(a, dtype)
+
+
+reread = padding_by("IndexBackward0")
+MODES: dict[str, dict[int, Primitive]] = {
+    "reflect": {d: padding_by(f"ReflectionPad{d}DBackward0") for d in (1, 2, 3)},
+    "replicate": {d: padding_by(f"ReplicationPad{d}DBackward0") for d in (1, 2, 3)},
+    "circular": {d: padding_by("CatBackward0") for d in (1, 2, 3)},
+}

@@ -1,0 +1,127 @@
+"""Placing: copies that move elements, repeat them, drop some, or write into a part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.ops.primitive import linear
+from chainrule.ops.shape import Layout, as_strided, diagonal, expand, reshape, select, slice_dim
+
+
+@linear(a=lambda g, dims: flip(g, dims))
+def flip(a: Any, dims: tuple) -> Any:
+    """The elements of `dims` in reverse order."""
+    return np.flip(a, dims).copy()
+
+
+@linear(a=lambda g, shifts, dims: roll(g, tuple([-s for s in shifts]), dims))
+def roll(a: Any, shifts: tuple, dims: tuple) -> Any:
+    """The elements moved along `dims`, round the end; along all of them as one if `dims` is empty."""
+    return np.roll(a, shifts, dims) if dims else np.roll(a, shifts[0] if shifts else 0)
+
+
+@linear(a=lambda g, k, dims: rot90(g, -k % 4, dims))
+def rot90(a: Any, k: int, dims: tuple) -> Any:
+    """Quarter turns from the first of two dimensions towards the second."""
+    return np.rot90(a, k, dims).copy(order="K")
+
+
+def _sum_repeats(g: Any, repeats: tuple, a_shape: tuple) -> Any:
+    from chainrule.ops.reduce import sum
+
+    lead = len(repeats) - len(a_shape)
+    sizes: list = list(repeats[:lead])
+    for r, n in zip(repeats[lead:], a_shape):
+        sizes += r, n
+    return sum(reshape(g, tuple(sizes)), (*range(lead), *range(lead, len(sizes), 2)), False) if repeats else g
+
+
+@linear(a=_sum_repeats)
+def repeat(a: Any, repeats: tuple) -> Any:
+    """`a`, which may lack leading dimensions, so many times along each."""
+    lead = len(repeats) - a.ndim
+    sizes: list = [*repeats[:lead]]
+    source: list = [1] * lead
+    for r, n in zip(repeats[lead:], a.shape):
+        sizes += r, n
+        source += 1, n
+    y = np.empty(sizes, a.dtype)
+    y[...] = a.reshape(source)
+    return y.reshape([r * n for r, n in zip(repeats, (1,) * lead + a.shape)])
+
+
+@linear(a=lambda g, diagonal: tril(g, diagonal))
+def tril(a: Any, diagonal: int) -> Any:
+    """The lower triangles of matrices, up to `diagonal`; zeros above."""
+    return np.tril(a, diagonal)
+
+
+@linear(a=lambda g, diagonal: triu(g, diagonal))
+def triu(a: Any, diagonal: int) -> Any:
+    """The upper triangles of matrices, from `diagonal` on; zeros below."""
+    return np.triu(a, diagonal)
+
+
+@linear(a=lambda g, pad: constant_pad(g, tuple([-n for n in pad]), 0), node="ConstantPadNdBackward0")
+def constant_pad(a: Any, pad: tuple, value: Any) -> Any:
+    """`value` around `a`: pad holds (before, after) of the last dimension, then of the one before it, ...; negative ones cut."""
+    lead = a.ndim - len(pad) // 2
+    sides = [(0, 0)] * lead + [pad[i : i + 2] for i in range(len(pad) - 2, -1, -2)]
+    shape = tuple([n + before + after for n, (before, after) in zip(a.shape, sides)])
+    y = np.full(shape, value, a.dtype)
+    inner, outer = [], []
+    for n, m, (before, after) in zip(a.shape, shape, sides):
+        inner.append(slice(max(-before, 0), max(n - max(-after, 0), 0)))
+        outer.append(slice(max(before, 0), max(m - max(after, 0), 0)))
+    y[tuple(outer)] = a[tuple(inner)]
+    return y
+
+
+def nothing(shape: tuple) -> np.ndarray:
+    """False everywhere, one element in memory: what a scatter writes to erase its part."""
+    return expand(np.zeros((1,) * len(shape), bool), shape)
+
+
+def write(view: Any, a: Any, b: Any, *statics: Any) -> Any:
+    """A copy of `a` with `b` where a view's kernel looks."""
+    y = a.copy()
+    view(y, *statics)[...] = b
+    return y
+
+
+@linear(a=lambda g, b_shape, dim, index: select_scatter(g, nothing(b_shape), dim, index), b=lambda g, dim, index: select(g, dim, index))
+def select_scatter(a: Any, b: Any, dim: int, index: int) -> Any:
+    """`a` with `b` where `select` looks."""
+    return write(select.kernel, a, b, dim, index)
+
+
+@linear(
+    a=lambda g, b_shape, dim, start, stop, step: slice_scatter(g, nothing(b_shape), dim, start, stop, step),
+    b=lambda g, dim, start, stop, step: slice_dim(g, dim, start, stop, step),
+)
+def slice_scatter(a: Any, b: Any, dim: int, start: int, stop: int, step: int) -> Any:
+    """`a` with `b` where `slice_dim` looks."""
+    return write(slice_dim.kernel, a, b, dim, start, stop, step)
+
+
+@linear(
+    a=lambda g, b_shape, offset, dim1, dim2: diagonal_scatter(g, nothing(b_shape), offset, dim1, dim2),
+    b=lambda g, offset, dim1, dim2: diagonal(g, offset, dim1, dim2),
+)
+def diagonal_scatter(a: Any, b: Any, offset: int, dim1: int, dim2: int) -> Any:
+    """`a` with `b` on a diagonal."""
+    return write(diagonal.kernel, a, b, offset, dim1, dim2)
+
+
+@linear(
+    a=lambda g, b_shape, source, target: as_strided_scatter(g, nothing(b_shape), source, target),
+    b=lambda g, source, target: as_strided(g, source, target),
+)
+def as_strided_scatter(a: Any, b: Any, source: Layout, target: Layout) -> Any:
+    """`a`, laid out as `source`, with `b` where `as_strided` looks."""
+    memory = np.zeros(max(source.extent(), target.extent()), a.dtype)
+    source.into(memory)[...] = a
+    target.into(memory)[...] = b
+    return source.into(memory)

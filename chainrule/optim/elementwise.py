@@ -1,0 +1,166 @@
+"""Optimizers that change each parameter, most of them each element, by itself: the loops that they share.
+
+An elementwise optimizer states its formula once, as `rule(...)`: a function of the parameter, its gradient and its buffers that writes
+into them with operators. It gets arrays, or Tensors when `differentiable` asks for a step that autograd follows. Long arrays are
+fed to it in blocks that fit the cache, so that its temporary results never travel to memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule._core import modes
+from chainrule.ops.shape import view_as_real
+from chainrule.optim.optimizer import FUSED_DEVICES, Optimizer, number, scalar
+from chainrule.tensor import Tensor, wrap
+
+BLOCK = 16384  # elements; the 4 to 8 arrays of a block stay in the second-level cache
+CAPTURABLE_DEVICES = ["cuda", "xpu", "hpu", "privateuseone", "xla"]  # as PyTorch's message lists them
+
+Rule = Callable[..., None]
+
+
+class Separate(Optimizer):
+    """An optimizer that takes one parameter after the other; a subclass says how, in `advance`."""
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient. `closure`, if given, computes the loss anew first; its value is returned."""
+        loss = None
+        if closure is not None:
+            loss = with_grad(closure)
+        before = modes.set_grad(bool(self.defaults.get("differentiable")))
+        try:
+            for group in self.param_groups:
+                options = group if group.get("differentiable") else {name: plain(value) for name, value in group.items()}
+                for p in group["params"]:
+                    if p._grad is not None:
+                        self.advance(options, p, p._grad)
+        finally:
+            modes.set_grad(before)
+        return loss
+
+    def advance(self, group: dict, p: Tensor, g: Tensor) -> None:
+        """One parameter's step; `group` holds plain numbers where the user's holds tensors, unless the step is differentiable."""
+        raise NotImplementedError
+
+
+class Elementwise(Separate):
+    """A step that treats every element alike; a subclass says what it remembers (`buffers`) and what it does (`rule`)."""
+
+    counts = True  # whether state["step"] counts the steps
+
+    def buffers(self, group: dict) -> tuple[str, ...]:
+        """The names of the state tensors that have the parameter's shape, in the order that the rule takes them."""
+        raise NotImplementedError
+
+    def begin(self, group: dict, p: Tensor) -> dict[str, Any]:
+        """A parameter's state before its first step; buffers that are left out start as zeros."""
+        return {"step": scalar(0.0, group.get("fused"))} if self.counts else {}
+
+    def rule(self, group: dict, state: dict, step: float) -> Rule:
+        """The change at this `step` (1, 2, ...), as `update(p, g, *buffers)`. A buffer that is yet to be made is not in `state`."""
+        raise NotImplementedError
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for name, default in self.defaults.items():
+                group.setdefault(name, default)
+        for held in self.state.values():
+            if isinstance(held, dict) and "step" in held and not isinstance(held["step"], Tensor):
+                held["step"] = scalar(float(held["step"]))  # written by an old PyTorch
+
+    def advance(self, group: dict, p: Tensor, g: Tensor) -> None:
+        names = self.buffers(group)
+        state = self.state[p] if names or self.counts else {}
+        if not state and (names or self.counts):
+            if group.get("fused") and p._data.dtype.kind == "c":
+                raise RuntimeError(
+                    f"`fused=True` requires all the params to be floating point Tensors of supported devices: {FUSED_DEVICES} but "
+                    f"{p.dtype} and {p.device.type}"
+                )
+            state.update(self.begin(group, p))
+        if group.get("capturable"):
+            raise AssertionError(f"If capturable=True, params and state_steps must be on supported devices: {CAPTURABLE_DEVICES}.")
+        update = adjusted(group, self.rule(group, state, counted(state["step"]) if self.counts else 0.0))
+        for name in names:
+            if state.get(name) is None:
+                state[name] = wrap(np.zeros_like(p._data))
+        if group.get("differentiable"):
+            for name in names:
+                state[name] = state[name].clone()  # what this step's graph saves, the next step will not touch
+            update(*as_real(p, g, *[state[name] for name in names]))
+            return
+        blockwise(update, as_real(p._data, g._data, *[state[name]._data for name in names]))
+        p._versions[0] += 1
+        for name in names:
+            state[name]._versions[0] += 1
+
+
+def counted(count: Tensor) -> float:
+    """The number of this step, which the count then holds."""
+    if count._tracked:
+        raise RuntimeError("`requires_grad` is not supported for `step` in differentiable mode")
+    count._data += 1
+    count._versions[0] += 1
+    return count._data.item()
+
+
+def adjusted(group: dict, update: Rule) -> Rule:
+    """The rule with `maximize` and weight decay, which all optimizers do the same way."""
+    maximize, decay = group["maximize"], group.get("weight_decay", 0)
+    if not maximize and not isinstance(decay, Tensor) and decay == 0:
+        return update
+    decoupled, differentiable, lr = group.get("decoupled_weight_decay"), group.get("differentiable"), group["lr"]
+
+    def whole(p: Any, g: Any, *buffers: Any) -> None:
+        if maximize:
+            g = -g
+        if isinstance(decay, Tensor) or decay != 0:
+            if decoupled:
+                p *= 1 - lr * decay
+            else:
+                g = g + decay * (p.clone() if differentiable else p)
+        update(p, g, *buffers)
+
+    return whole
+
+
+def blockwise(update: Rule, arrays: list[np.ndarray]) -> None:
+    """Run the rule on the arrays, in blocks if they are long and lie in memory alike."""
+    size = arrays[0].size
+    if size > 2 * BLOCK:
+        for order in ("C_CONTIGUOUS", "F_CONTIGUOUS"):
+            if all([a.flags[order] for a in arrays]):
+                flat = [(a if order[0] == "C" else a.T).reshape(-1) for a in arrays]
+                for start in range(0, size, BLOCK):
+                    update(*[a[start : start + BLOCK] for a in flat])
+                return
+    update(*arrays)
+
+
+def as_real(*carriers: Any) -> list:
+    """Complex arrays or Tensors as real ones with one dimension more; others as they are."""
+    first = carriers[0]
+    is_complex = first.dtype.is_complex if isinstance(first, Tensor) else first.dtype.kind == "c"
+    return [view_as_real(c) for c in carriers] if is_complex else list(carriers)
+
+
+def with_grad(closure: Callable[[], Any]) -> Any:
+    """Call the closure with gradient recording on."""
+    before = modes.set_grad(True)
+    try:
+        return closure()
+    finally:
+        modes.set_grad(before)
+
+
+def plain(value: Any) -> Any:
+    """An option with numbers in place of tensors of one element."""
+    if isinstance(value, tuple):
+        return tuple([number(v) for v in value])
+    return number(value)
+
