@@ -51,14 +51,22 @@ from chainrule.autograd.grad_mode import (  # noqa: E402
 )
 from chainrule import autograd  # noqa: E402
 
-_SUBMODULES = ("nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func", "hub", "return_types", "types", "testing")
+_SUBMODULES = (
+    "nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func", "hub", "return_types", "types",
+    "testing", "serialization",
+)  # fmt: skip
+
+
+_LAZY = {"save": "serialization", "load": "serialization"}  # functions of rooms that a first import need not pay for
 
 
 def __getattr__(name: str) -> object:
     if name in _SUBMODULES:
         return _import_module(f"chainrule.{name}")
+    if name in _LAZY:
+        return getattr(_import_module(f"chainrule.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'torch' (chainrule) has no attribute {name!r}")
 
 
 def __dir__() -> list:
-    return [*globals(), *_SUBMODULES]
+    return [*globals(), *_SUBMODULES, *_LAZY]

@@ -10,6 +10,7 @@ import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ NON_LEAF_GRAD = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
     "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
     "Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
-    "github.com/pytorch/pytorch/pull/30531 for more informations."
+    "github.com/pytorch/pytorch/pull/30531 for more information."
 )
 
 
@@ -112,12 +113,16 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise RuntimeError("requires_grad must be a bool")
+        if value and self.dtype.category < dtypes.FLOATING:
+            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Start (or stop) recording ops on this leaf; returns itself."""
         if not isinstance(requires_grad, bool):
-            raise TypeError(f"requires_grad must be a bool, but got {type(requires_grad).__name__}")
+            raise TypeError(f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type(requires_grad).__name__}")
         if not self.is_leaf:
             if requires_grad:
                 return self
@@ -162,12 +167,15 @@ class Tensor:
                 raise RuntimeError("can't assign Variable as its own grad")
             if value._data.dtype != self._data.dtype:
                 raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{value.dtype.name}' to a tensor with grad_dtype '{self.dtype.name}'. "
-                    "The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype)."
+                    f"attempting to assign a gradient with dtype '{dtypes.CPP[value.dtype]}' to a tensor with grad_dtype "
+                    f"'{dtypes.LEGACY[self.dtype]}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set "
+                    "the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging "
+                    "the dtypes of a tensor and its gradient may break downstream systems that assume they match."
                 )
             if value._data.shape != self._data.shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different size: got {list(value._data.shape)} for a tensor of {list(self._data.shape)}"
+                    f"attempting to assign a gradient of size '{list(value._data.shape)}' to a tensor of size '{list(self._data.shape)}'. "
+                    "Please ensure that the gradient and the tensor are the same size"
                 )
         self._grad = value
 
@@ -178,8 +186,8 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same memory without history; changes through it are not seen by autograd."""
-        t = adopt(type(self), self._data)
-        return t
+        cls = type(self)
+        return adopt(Tensor if "_plain" in cls.__dict__ else cls, self._data)
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -191,6 +199,8 @@ class Tensor:
 
     @property
     def _version(self) -> int:
+        if self._inference:
+            raise RuntimeError("Inference tensors do not track version counter.")
         return self._versions[0]
 
     def _is_view(self) -> bool:
@@ -297,13 +307,24 @@ class Tensor:
         return bool(self._data.item())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only("int64_t"))
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only("double"))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._only())
+
+    def _only(self, real: str | None = None) -> Any:
+        """The only element, for a Python number; of the C++ type `real`, if it has to be real."""
+        if self._data.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        value = self.item()
+        if real is not None and isinstance(value, complex):
+            if value.imag:
+                raise RuntimeError(f"value cannot be converted to type {real} without overflow")
+            value = value.real
+        return value
 
     def __index__(self) -> int:
         value = self.item() if self._data.size == 1 else None
@@ -378,6 +399,7 @@ def adopt(cls: type, data: np.ndarray) -> Any:
     t._data, t._tracked, t._edge, t._versions, t._base, t._grad = data, False, None, [0, 0], None, None
     if modes.state.busy and modes.local.inference:
         t._inference = True
+        t._versions[0] = nan  # a guard of it never holds, so what saved it cannot be read
     return t
 
 
@@ -403,9 +425,7 @@ def root_memory(array: np.ndarray) -> np.ndarray:
 
 def check_differentiable(dtype: dtypes.dtype) -> None:
     if dtype.category < dtypes.FLOATING:
-        raise RuntimeError(
-            f"only Tensors of floating point dtype can require gradients: got {dtype!r}, make the tensor floating point or complex"
-        )
+        raise RuntimeError("only Tensors of floating point dtype can require gradients")
 
 
 def _rebuild(cls: type, data: np.ndarray, tracked: bool, extra: dict) -> Tensor:

@@ -69,14 +69,25 @@ def ours(x: Any) -> Any:
 
 
 def tensor_of(x: torch.Tensor) -> chainrule.Tensor:
+    """The same tensor for chainrule; within one sample, tensors that share memory share it again."""
+    if ("tensor", id(x)) in _made:
+        return _made["tensor", id(x)]
     plain = x.detach().resolve_conj().resolve_neg()
     if plain.layout != torch.strided:
         raise TypeError("a sparse sample")
     whole = torch.empty(0, dtype=plain.dtype).set_(plain.untyped_storage()) if plain.numel() else plain.reshape(-1)
-    memory = array_of(whole).copy()
+    memory = _made.get(("memory", whole.data_ptr(), whole.dtype))
+    if memory is None:
+        memory = array_of(whole).copy()
     strides = [memory.itemsize * stride for stride in plain.stride()]
-    array = np.lib.stride_tricks.as_strided(memory[plain.storage_offset() if plain.numel() else 0 :], plain.shape, strides)
-    return chainrule.from_numpy(array).requires_grad_(x.requires_grad)
+    array = np.ndarray(plain.shape, memory.dtype, memory, plain.storage_offset() * memory.itemsize if plain.numel() else 0, strides)
+    made = chainrule.from_numpy(array).requires_grad_(x.requires_grad)
+    if _made.get("on"):
+        _made.update({("tensor", id(x)): made, ("memory", whole.data_ptr(), whole.dtype): memory})
+    return made
+
+
+_made: dict = {}  # while one sample is converted ("on"): what its tensors and their memories became
 
 
 def array_of(x: torch.Tensor) -> np.ndarray:
@@ -188,7 +199,10 @@ class Call:
         self.function = our_function(entry) if self.mine else entry.op
         self.process = convert(sample.output_process_fn_grad)
         self.wrapper = translated(entry.gradcheck_wrapper) if self.mine else entry.gradcheck_wrapper
+        _made.clear()
+        _made["on"] = True
         self.input, self.args, self.kwargs = convert(sample.input), tuple(convert(sample.args)), convert(sample.kwargs)
+        _made.clear()
         self.arguments = [self.input, self.args, self.kwargs]
         self.wanted = [t for t in leaves(self.arguments) if t.requires_grad]
 
@@ -348,6 +362,7 @@ def check_out(entry: Any, sample: Any) -> None:
     target = tuple(target) if many else target
     seed(chainrule)
     returned = call.function(call.input, *call.args, **call.kwargs, out=target)
+    returned = target if returned is None else returned  # the copying forms of views with many results return None
     same = all([a is b or a._data is b._data for a, b in zip(returned, target)]) if many else returned is target
     if not same:
         raise Mismatch("out= is not what is returned")

@@ -27,7 +27,7 @@ class _Local(threading.local):
     function_modes: tuple = ()  # a stack of TorchFunctionMode
     overrides = True  # whether __torch_function__ is looked up
     create_graph = False  # whether the backward pass now running records itself
-    task: tuple | None = None  # the backward pass now running: its number, its roots, the nodes that it needs (None: all), the wanted
+    task: tuple | None = None  # the backward pass now running, see autograd.engine.run
     running: object = None  # under anomaly mode, the node whose backward is running
 
 

@@ -21,7 +21,8 @@ class detect_anomaly:
     def __init__(self, check_nan: bool = True) -> None:
         self.prev, self.prev_check_nan, self.check_nan = modes.local.anomaly, modes.local.check_nan, check_nan
         warnings.warn(
-            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.", stacklevel=2
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.",
+            stacklevel=2,
         )
 
     def __enter__(self) -> None:

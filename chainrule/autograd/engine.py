@@ -7,6 +7,8 @@ node once, with its whole cotangent. Cotangents are plain arrays, and so are the
 
 from __future__ import annotations
 
+import contextvars
+import threading
 import warnings
 from collections.abc import Sequence
 from heapq import heappop, heappush, heapreplace
@@ -17,19 +19,29 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import modes
+from chainrule._core.dtypes import LEGACY
+from chainrule._core.silence import restore, silence
 from chainrule.autograd.node import FREED, SECOND_BACKWARD, AccumulateGrad, Node, Output
+from chainrule.autograd.views import laid_as
 from chainrule.tensor import Tensor, wrap
 
 ndarray = np.ndarray
 next_pass = count().__next__
+DEPTH_OF_THREAD = 40  # how many backward passes may run inside each other before the next gets a thread of its own
 
 
-def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets: Sequence | None = None, accumulate_targets: bool = False) -> list:
+def run(
+    roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets: Sequence | None = None, accumulate_targets: bool = False
+) -> list:  # fmt: skip
     """Send `cotangents` (Tensors) back from the edges `roots`.
 
     Without `targets` every leaf on the way accumulates into its `.grad`. With `targets` (edges) only what leads to them runs,
     and their cotangents are returned (None where nothing arrived), or accumulated if `accumulate_targets`.
     """
+    local = modes.local
+    depth = local.task[-1] + 1 if local.task is not None else 0
+    if depth and depth % DEPTH_OF_THREAD == 0 and threading.get_ident() == local.task[-2]:
+        return in_new_thread(run, roots, cotangents, keep, create, targets, accumulate_targets)
     needed, captured, wanted = None, {}, {}
     if targets is not None:
         needed = leading_to(roots, targets)
@@ -38,10 +50,13 @@ def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets
             wanted.setdefault(target, set()).add(index)
     pending: dict = {}
     heap: list = []
-    local = modes.local
-    before = local.grad, local.create_graph
+    waiting: dict = {}  # leaves with hooks, which want their whole gradient at once
+    before = local.grad, local.create_graph, local.task
+    token = silence()
     modes.set_grad(create)
     local.create_graph = create
+    create = create or local.dual_level >= 0  # tangents, too, need Tensors
+    local.task = next_pass(), roots, needed, wanted, targets is not None and not accumulate_targets, threading.get_ident(), depth
     anomaly = local.anomaly
     # The roots stand as the edges of a node that has just run.
     edges: Sequence = roots
@@ -51,7 +66,7 @@ def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets
         while True:
             # The latest node that this round reached; if nothing in the heap is later, it runs next without passing through there.
             following = following_g = None
-            for edge, g in zip(edges, grads):  # noqa: B905  lengths agree by construction
+            for edge, g in zip(edges, grads):
                 if edge is None:
                     continue
                 if isinstance(edge, Node):
@@ -74,17 +89,19 @@ def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets
                 elif type(edge) is Output:
                     if needed is None or edge.node in needed:
                         send_output(edge, g, pending, heap)
+                elif needed is not None:
+                    if g is not None and edge in wanted:
+                        captured[edge, 0] = captured[edge, 0] + g if (edge, 0) in captured else g
+                elif edge._hooks is not None or edge._leaf_hooks is not None:
+                    gather(edge, g, create, waiting, roots)
                 elif g is not None:
-                    if needed is not None:
-                        if edge in wanted:
-                            captured[edge, 0] = captured[edge, 0] + g if (edge, 0) in captured else g
-                    elif edge._grad is None and not create and edge._hooks is None and edge._leaf_hooks is None:
+                    if edge._grad is None and not create:
                         # Nobody else holds this array (our name, the tuple, the argument): it becomes the gradient as it is.
-                        if g.__class__ is not ndarray or g.base is not None or getrefcount(g) > 3 or not g.flags.c_contiguous:
-                            g = np.array(g, order="K")
+                        if g.__class__ is not ndarray or g.base is not None or getrefcount(g) > 3 or g.strides != edge._data.strides:
+                            g = laid_as.kernel(np.asarray(g), edge._data)
                         edge._grad = wrap(g)
                     else:
-                        deliver(edge, g, create)
+                        accumulate(edge, g)
             g = grads = None
             if following is None:
                 if not heap:
@@ -100,14 +117,16 @@ def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets
             following = following_g = old = None
             edges = node.edges
             extra = node.extra
-            if extra is not None and (extra.tensor_hooks or extra.retain or extra.pre_hooks):
-                g = before_node(node, g, create)
+            if extra is not None and (extra.tensor_hooks or extra.retain):
+                g = run_tensor_hooks(node, g, create)
             if node in wanted:
                 for index in wanted[node]:
                     captured[node, index] = g[index] if node.width else g
                 if not needed[node]:  # type: ignore[index]
                     edges = grads = ()
                     continue
+            if extra is not None and extra.pre_hooks:
+                g = run_pre_hooks(node, g, create)
             if node.width and not node.optional_cotangents:
                 g = node.materialize(g, create)
             saved = node.saved
@@ -116,7 +135,7 @@ def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets
                     raise RuntimeError(SECOND_BACKWARD)
                 guards = node.guards
                 if create or extra is not None or (guards and (guards[0][0] != guards[1] or len(guards) > 2)):
-                    saved = node.unpack(create)
+                    saved = unpack_watched(node, create) if anomaly else node.unpack(create)
                 if not keep and not node.tensor_level:
                     node.release()
             if anomaly or node.tensor_level or (extra is not None and extra.post_hooks):
@@ -128,18 +147,42 @@ def run(roots: Sequence, cotangents: Sequence, keep: bool, create: bool, targets
             else:
                 grads = node.vjp(g, saved)
             saved = None
+        for leaf, (_, total) in waiting.items():  # hooks that came while the gradients did
+            if total is not None:
+                deliver(leaf, total, create)
+        if targets is None:
+            return []
+        results = [captured.get((e.node, e.index) if type(e) is Output else (e, 0)) for e in targets]
+        if not accumulate_targets:
+            return [g if isinstance(e, (Node, Output)) or not e._hooks else run_leaf_hooks(e, g, create) for e, g in zip(targets, results)]
+        for edge, g in zip(targets, results, strict=True):
+            if isinstance(edge, Tensor):  # a non-leaf has kept its gradient on the way
+                deliver(edge, g, create)
+        return []
     finally:
         modes.set_grad(before[0])
-        local.create_graph = before[1]
-    if targets is None:
-        return []
-    results = [captured.get((e.node, e.index) if type(e) is Output else (e, 0)) for e in targets]
-    if accumulate_targets:
-        for edge, g in zip(targets, results, strict=True):
-            if g is not None:
-                accumulate_captured(edge, g, create)
-        return []
-    return results
+        local.create_graph, local.task = before[1:]
+        restore(token)
+
+
+def in_new_thread(function: Any, *args: Any) -> Any:
+    """Call a function in a thread of its own, with this thread's modes: Python counts recursion by thread."""
+    settings, outcome = dict(modes.local.__dict__), []
+
+    def work() -> None:
+        modes.local.__dict__.update(settings)
+        try:
+            outcome.append((function(*args), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,))
+    thread.start()
+    thread.join()
+    result, error = outcome.pop()
+    if error is not None:
+        raise error
+    return result
 
 
 def send_output(edge: Output, g: Any, pending: dict, heap: list) -> None:
@@ -154,70 +197,84 @@ def send_output(edge: Output, g: Any, pending: dict, heap: list) -> None:
 
 
 def accumulate(leaf: Any, g: Any) -> None:
-    """Add the cotangent `g` (an array, or a Tensor under create_graph) to `leaf.grad`."""
-    if isinstance(g, Tensor):
-        if modes.local.create_graph:
-            leaf._grad = g.clone() if leaf._grad is None else leaf._grad + g
-            return
-        g = g._data
-    if leaf._grad is None:
-        leaf._grad = wrap(np.array(g))
-    else:
-        add_to_grad(leaf, g)
+    """Add the cotangent `g` (an array, or a Tensor under create_graph) to `leaf.grad`, which is laid out as the leaf is.
 
-
-def add_to_grad(leaf: Any, g: Any) -> None:
-    """In place, as PyTorch does, so that whoever holds the gradient sees it grow."""
-    grad = leaf._grad
-    if grad._edge is not None or grad._tracked:  # made under create_graph: leave its history alone
-        leaf._grad = wrap(grad._data + g)
+    Without create_graph the gradient grows in place, as PyTorch's does, so that whoever holds it sees it.
+    """
+    old = leaf._grad
+    if isinstance(g, Tensor) and (modes.local.create_graph or (g._tangents is not None and old is None)):
+        leaf._grad = laid_as(g, leaf._data) if old is None else old + g
         return
-    np.add(grad._data, g, out=grad._data)
-    grad._versions[0] += 1
+    if isinstance(g, Tensor):
+        g = g._data
+    if old is None:
+        leaf._grad = wrap(laid_as.kernel(np.asarray(g), leaf._data))
+    else:
+        np.add(old._data, g, out=old._data)
+        old._versions[0] += 1
+
+
+def gather(leaf: Any, g: Any, create: bool, waiting: dict, roots: Sequence) -> None:
+    """One of the cotangents of a leaf with hooks arrived; once all have, the hooks run."""
+    extra = leaf._leaf_hooks
+    if not leaf._hooks and not (extra and (extra.pre_hooks or extra.post_hooks or extra.tensor_hooks)):
+        if g is not None:
+            accumulate(leaf, g)
+        return
+    if not waiting:
+        waiting.update(arrivals(roots))
+    entry = waiting[leaf]
+    entry[0] -= 1
+    if g is not None:
+        entry[1] = g if entry[1] is None else entry[1] + g
+    if entry[0] == 0:
+        deliver(leaf, waiting.pop(leaf)[1], create)
+        waiting[None] = 0, None  # not empty again, or all would be counted anew
+
+
+def arrivals(roots: Sequence) -> dict:
+    """For each leaf, how many cotangents a pass from `roots` sends there, and None for their sum so far."""
+    counts: dict = {}
+    seen: set = set()
+    stack = [roots]
+    while stack:
+        for edge in stack.pop():
+            node = edge.node if type(edge) is Output else edge
+            if node is None or node in seen:
+                continue
+            if isinstance(node, Node):
+                seen.add(node)
+                stack.append(node.edges)
+            else:
+                counts.setdefault(node, [0, None])[0] += 1
+    return counts
 
 
 def deliver(leaf: Any, g: Any, create: bool) -> None:
-    """Add a cotangent to a leaf's `.grad`, with the leaf's hooks."""
-    if leaf._hooks is None and leaf._leaf_hooks is None:
-        accumulate(leaf, g)
-        return
-    g = run_leaf_hooks(leaf, g, create)
+    """Add a leaf's whole gradient to its `.grad`, with the leaf's hooks; it is None if no cotangent was."""
+    if leaf._hooks:
+        g = run_leaf_hooks(leaf, g, create)
     extra = leaf._leaf_hooks
     if extra is None:
-        accumulate(leaf, g)
+        if g is not None:
+            accumulate(leaf, g)
         return
     for hook in list(extra.pre_hooks.values()):
-        result = hook((as_tensor(g),))
-        g = result[0] if isinstance(result, tuple) else g if result is None else result
-    accumulate(leaf, g)
+        (g,) = check_replacements(hook, hook((as_optional(g),)), (as_optional(g),))
+    if g is not None:
+        accumulate(leaf, g)
     for hook in list(extra.post_hooks.values()):
-        hook((), (as_tensor(g),))
+        hook((), (as_optional(g),))
     for hook in list(extra.tensor_hooks.get(-1, {}).values()):  # post-accumulate hooks
-        hook(leaf)
+        check_replacement(hook, hook(leaf), leaf)
 
 
 def run_leaf_hooks(leaf: Any, g: Any, create: bool) -> Any:
-    if leaf._hooks:
-        g = as_tensor(g)
-        for hook in list(leaf._hooks.values()):
-            result = hook(g)
-            if result is not None:
-                g = check_replacement(result, g)
-        if not create:
-            g = g._data
-    return g
-
-
-def accumulate_captured(edge: Any, g: Any, create: bool) -> None:
-    """`backward(inputs=...)`: the cotangent of an input goes to its `.grad`."""
-    if isinstance(edge, Tensor):
-        deliver(edge, g, create)
-        return
-    node, index = (edge.node, edge.index) if type(edge) is Output else (edge, 0)
-    reference = node.extra and node.extra.retain.get(index)
-    tensor = reference and reference()
-    if tensor is not None and tensor._grad is None:
-        tensor._grad = as_tensor(g)
+    """A leaf's gradient after its tensor hooks."""
+    g = as_optional(g)
+    for hook in list(leaf._hooks.values()):
+        g = check_replacement(hook, hook(g), g)
+    return g if create or g is None else g._data
 
 
 def leading_to(roots: Sequence, targets: Sequence) -> dict:
@@ -239,48 +296,66 @@ def leading_to(roots: Sequence, targets: Sequence) -> dict:
     return needed
 
 
-def before_node(node: Node, g: Any, create: bool) -> Any:
-    """Tensor hooks, retained gradients and pre-hooks, on Tensors."""
+def run_tensor_hooks(node: Node, g: Any, create: bool) -> Any:
+    """The cotangents after the hooks of the tensors that they belong to; those that want to keep theirs do."""
     extra = node.extra
     grads = list(g) if node.width else [g]
     for index in sorted({*extra.tensor_hooks, *extra.retain}):
-        if grads[index] is None:
-            continue
-        value = as_tensor(grads[index])
+        value = as_optional(grads[index])
         for hook in list(extra.tensor_hooks.get(index, {}).values()):
-            result = hook(value)
-            if result is not None:
-                value = check_replacement(result, value)
+            value = check_replacement(hook, hook(value), value)
         reference = extra.retain.get(index)
         tensor = reference and reference()
-        if tensor is not None:
-            if tensor._grad is None:
-                tensor._grad = value if create else wrap(np.array(value._data))
-            else:
+        if tensor is not None and value is not None:
+            if tensor._grad is not None:
                 tensor._grad = tensor._grad + value
-        grads[index] = value
-    if extra.pre_hooks:
-        for hook in list(extra.pre_hooks.values()):
-            result = hook(tuple([None if v is None else as_tensor(v) for v in grads]))
-            if result is not None:
-                grads = list(result) if isinstance(result, tuple) else [result]
-    grads = [v if v is None or create or not isinstance(v, Tensor) else v._data for v in grads]
+            else:
+                tensor._grad = value if create else wrap(np.array(value._data))
+        grads[index] = value if create or value is None else value._data
     return grads if node.width else grads[0]
 
 
-def check_replacement(new: Any, old: Any) -> Any:
+def run_pre_hooks(node: Node, g: Any, create: bool) -> Any:
+    """The cotangents after the node's pre-hooks."""
+    grads = tuple([as_optional(v) for v in (g if node.width else (g,))])
+    for hook in list(node.extra.pre_hooks.values()):
+        grads = check_replacements(hook, hook(grads), grads)
+    kept = [v if create or v is None else v._data for v in grads]
+    return kept if node.width else kept[0]
+
+
+def check_replacement(hook: Any, new: Any, old: Any) -> Any:
+    """What a hook made of a gradient: the old one if it returned None."""
+    if new is None:
+        return old
+    name = getattr(hook, "__name__", "<unknown>")
+    if old is None:
+        raise RuntimeError("can't replace a None gradient with a non-None value")
     if not isinstance(new, Tensor):
-        raise TypeError(f"hook returned {type(new).__name__}; a gradient hook returns a Tensor or None")
-    if new.shape != old.shape:
-        raise RuntimeError(f"hook '<unknown>' has changed the size of value: from {list(old.shape)} to {list(new.shape)}")
-    if new.dtype is not old.dtype:
-        raise RuntimeError(f"hook '<unknown>' has changed the type of value (was torch.{old.dtype.name}, got torch.{new.dtype.name})")
+        raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
+    if new._data.dtype != old._data.dtype:
+        types = [f"torch.{LEGACY[t.dtype]}Tensor" for t in (old, new)]
+        raise RuntimeError(f"hook '{name}' has changed the type of value (was {types[0]} got {types[1]})")
+    if new._data.shape != old._data.shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
     return new
+
+
+def check_replacements(hook: Any, new: Any, old: tuple) -> tuple:
+    """What a hook made of a tuple of gradients: the old ones if it returned None; a None in a tuple takes a gradient away."""
+    if new is None:
+        return old
+    if not isinstance(new, tuple):
+        raise TypeError(f"expected tuple, but hook returned '{type(new).__name__}'")
+    if len(new) != len(old):
+        name = getattr(hook, "__name__", "<unknown>")
+        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got {len(new)}, but expected {len(old)})")
+    return tuple([v if v is None else check_replacement(hook, v, o) for v, o in zip(new, old, strict=True)])
 
 
 def run_guarded(node: Node, g: Any, saved: Any, create: bool) -> tuple:
     """Run a node that wants Tensors, has post-hooks, or is watched by anomaly mode."""
-    outputs = tuple([None if v is None else as_tensor(v) for v in (g if node.width else (g,))])
+    outputs = tuple([as_optional(v) for v in (g if node.width else (g,))])
     before, modes.local.running = modes.local.running, node
     try:
         if node.tensor_level:
@@ -297,9 +372,8 @@ def run_guarded(node: Node, g: Any, saved: Any, create: bool) -> tuple:
         modes.local.running = before
     if node.extra is not None:
         for hook in list(node.extra.post_hooks.values()):
-            result = hook(tuple([None if v is None else as_tensor(v) for v in grads]), outputs)
-            if result is not None:
-                grads = result if isinstance(result, tuple) else (result,)
+            grads = tuple([as_optional(v) for v in grads])
+            grads = check_replacements(hook, hook(grads, outputs), grads)
     if modes.local.anomaly and modes.local.check_nan:
         for i, v in enumerate(grads):
             array = v._data if isinstance(v, Tensor) else v
@@ -309,12 +383,22 @@ def run_guarded(node: Node, g: Any, saved: Any, create: bool) -> tuple:
     return tuple([v if create or not isinstance(v, Tensor) else v._data for v in grads])
 
 
+def unpack_watched(node: Node, create: bool) -> Any:
+    """What node saved, under anomaly mode: a change in place since shows the forward call, too."""
+    try:
+        return node.unpack(create)
+    except RuntimeError:
+        warn_of_forward(node)
+        raise
+
+
 def warn_of_forward(node: Node) -> None:
     """Anomaly mode: show where the failing node was made, and where the nodes that led to it were."""
     trace = node.extra and node.extra.metadata.get("traceback_")
     if not trace:
         warnings.warn(
-            f"Error detected in {node.name()}. No forward pass information available. Enable detect anomaly during forward pass for more information.",
+            f"Error detected in {node.name()}. No forward pass information available. Enable detect anomaly during forward pass for more "
+            "information.",
             stacklevel=2,
         )
         return
@@ -323,7 +407,8 @@ def warn_of_forward(node: Node) -> None:
     while parent is not None:
         trace = parent.extra and parent.extra.metadata.get("traceback_")
         warnings.warn(
-            f"\n\nPrevious calculation was induced by {parent.name()}. Traceback of forward call that induced the previous calculation:\n{''.join(trace or ())}",
+            f"\n\nPrevious calculation was induced by {parent.name()}. Traceback of forward call that induced the previous calculation:\n"
+            + "".join(trace or ()),
             stacklevel=2,
         )
         parent = parent.extra and parent.extra.metadata.get("parent_")
@@ -333,8 +418,18 @@ def as_tensor(g: Any) -> Any:
     return g if isinstance(g, Tensor) else wrap(np.asarray(g))
 
 
+def as_optional(g: Any) -> Any:
+    return None if g is None else as_tensor(g)
+
+
 def call_node(node: Node, grads: tuple) -> Any:
     """`node(*grads)`: one node's vjp on Tensors, recorded if gradients are on."""
+    expected = node.width or 1
+    if len(grads) != expected:
+        raise TypeError(f"expected {expected} arguments, got {len(grads)} instead")
+    for i, g in enumerate(grads):
+        if g is not None and not isinstance(g, Tensor):
+            raise TypeError(f"argument {i} is not a Variable")
     if isinstance(node, AccumulateGrad):
         accumulate(node.variable, grads[0])
         return None

@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule._core import modes
 from chainrule.autograd.grad_mode import Mode
-from chainrule.autograd.views import geometry, take_view
+from chainrule.autograd.views import geometry, laid_as, take_view
 from chainrule.ops import shape as ops
 from chainrule.ops.primitive import INEXACT, linear
 from chainrule.tensor import Tensor
@@ -97,14 +97,6 @@ class dual_level(Mode):
 def primal_of(a: Any) -> Any:
     """The value of a dual tensor."""
     return a[...]
-
-
-@linear(a=lambda g: g, node="CopyBackwards")
-def laid_as(a: Any, model: np.ndarray) -> Any:
-    """A copy laid out in memory as `model` is."""
-    y = np.empty_like(model, dtype=a.dtype)
-    y[...] = a
-    return y
 
 
 def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> Tensor:
@@ -224,3 +216,23 @@ def part_of(whole: Tensor, base: np.ndarray, view: np.ndarray) -> Tensor:
     source, size = ops.layout_of(whole._data), base.itemsize
     target = ops.Layout(where.shape, tuple([s // size for s in where.strides]), source.offset + where.offset // size)
     return ops.as_strided(whole, source, target)
+
+
+def tangents_of(t: Any) -> dict:
+    """All of t's tangents that are in use, by level, each with a token of its level."""
+    if not isinstance(t, Tensor):
+        return {}
+    found = {level: (holders, tangent_of(t, level)) for level, holders in enumerate(local.duals)}
+    return {level: pair for level, pair in found.items() if pair[1] is not None}
+
+
+def revive(value: Any, tangents: Any) -> Any:
+    """A saved value with the tangents that it had, as far as their levels have not ended."""
+    if value is None:
+        return None
+    if isinstance(tangents, tuple):
+        return tuple([revive(v, t) for v, t in zip(value, tangents, strict=True)])
+    for level, (holders, tangent) in tangents.items():
+        if level < len(local.duals) and local.duals[level] is holders and tangent_of(value, level) is None:
+            hold(value, level, tangent)
+    return value

@@ -18,16 +18,17 @@ import numpy as np
 
 from chainrule._core import modes
 from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, next_sequence
+from chainrule.autograd.saved import packed, unpacked
 from chainrule.autograd.views import rebase
 from chainrule.ops.inplace import LEAF_VIEW
-from chainrule.ops.primitive import INEXACT, changed_in_place, edge_of, mark_view, note_forward
+from chainrule.ops.primitive import INEXACT, changed_in_place, edge_of, mark_view, note_forward, with_edge
 from chainrule.tensor import Tensor, adopt, wrap
 
 DIRTY_LEAF = "a leaf Variable that requires grad has been used in an in-place operation."
 DIRTY_VIEW = (
-    "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return more than one Tensor. This is "
-    "not supported by the current autograd engine. You should either make sure the input is not a view (using .clone() for example) or make "
-    "your Function only return one Tensor (potentially splitting it into two Functions: one doing the inplace that returns a single Tensor "
+    "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return more than one Tensor. This "
+    "is not supported by the current autograd engine. You should either make sure the input is not a view (using .clone() for example) or "
+    "make your Function only return one Tensor (potentially splitting it into two Functions: one doing the inplace that returns a single Tensor "
     "and a second one that does the other operations). You can ask on the forum https://discuss.pytorch.org/ if you need help to do this "
     "change."
 )
@@ -39,6 +40,13 @@ SAVED_AS_IS = (
     "An input that has been returned as-is as output is being saved for backward. This is not supported if you override setup_context. You "
     "should return and save a view of the input instead, e.g. with x.view_as(x) or setup ctx inside the forward function itself."
 )
+
+
+READ_ONCE = (
+    "saved_tensors can only be accessed once when clear_saved_tensors_on_access=True is set on the autograd.Function. Either access "
+    "saved_tensors only once, or set clear_saved_tensors_on_access=False."
+)
+READ = object()  # stands where saved tensors stood, once they have been read, if they may be read once
 
 
 class FunctionCtx:
@@ -86,11 +94,18 @@ class FunctionCtx:
             return self.saved_for_forward
         if self._kept is FREED:
             raise RuntimeError(SECOND_BACKWARD)
+        if self._kept is READ:
+            raise RuntimeError(READ_ONCE)
         node = self._node and self._node()
         tensors = tuple([None if s is None else s.unpack(node) for s in self._kept])
         if self._clears:
-            self._kept = FREED
+            self._kept = READ
         return tensors
+
+    @property
+    def saved_variables(self) -> tuple:
+        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
+        return self.saved_tensors
 
     def __getattr__(self, name: str) -> Any:
         node = None if name.startswith("__") else self._node and self._node()
@@ -102,7 +117,7 @@ class FunctionCtx:
 class Saved:
     """A tensor that a ctx keeps: its array, where it came from, and the version it had."""
 
-    __slots__ = ("tensor", "index", "version", "unpack_hook", "packed")
+    __slots__ = ("tensor", "index", "version", "unpack_hook", "packed", "edge")
 
     def __init__(self, t: Tensor, index: int | None) -> None:
         """`index` tells which output of the node t is, None if none: then its history can be kept without a circle."""
@@ -111,19 +126,16 @@ class Saved:
         self.tensor: Any = t if is_leaf else alias(t, None if index is not None else edge_of(t))
         if modes.state.busy and modes.local.saved_hooks:
             pack, self.unpack_hook = modes.local.saved_hooks[-1]
-            before = modes.set_grad(False)
-            try:
-                self.packed = pack(self.tensor)
-            finally:
-                modes.set_grad(before)
-            self.tensor = None if not is_leaf else self.tensor if self.tensor._tracked else None
+            self.packed = packed(pack, self.tensor)
+            self.edge = None if index is not None else edge_of(t)
+            self.tensor = None
 
     def unpack(self, node: Node | None) -> Tensor:
         t = self.tensor
         if self.unpack_hook is not None:
-            t = self.unpack_hook(self.packed)
-            if not isinstance(t, Tensor):
-                raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(t).__name__}")
+            t = unpacked((self.unpack_hook, self.packed))
+            if self.index is None:
+                return with_edge(t, self.edge)
         elif t._versions[0] != self.version:
             origin = t._edge if self.index is None else Output(node, self.index)  # type: ignore[arg-type]
             raise changed_in_place(t._data, origin, t._versions[0], self.version)
@@ -135,6 +147,10 @@ def alias(t: Tensor, edge: Any) -> Tensor:
     new = adopt(Tensor, t._data)
     new._versions, new._edge, new._tracked = t._versions, edge, edge is not None
     new._epoch = t._versions[1]
+    if t._tangents is not None:
+        from chainrule.autograd.forward_ad import revive, tangents_of
+
+        revive(new, tangents_of(t))
     return new
 
 
@@ -184,7 +200,7 @@ class BackwardCFunction(Node):
                 continue
             if v is not None and not isinstance(v, Tensor):
                 raise RuntimeError(f"expected Variable or None (got {type(v).__name__})")
-            kept.append(None if v is None or self.edges[len(kept)] is None else fitted(v, made[0], made[1], name, len(kept)))
+            kept.append(None if v is None else v if self.edges[len(kept)] is None else fitted(v, made[0], made[1], name, len(kept)))
         return tuple(kept)
 
 
@@ -197,7 +213,8 @@ def fitted(g: Tensor, shape: tuple, dtype: np.dtype, name: str, i: int) -> Tenso
             fits = False
         if not fits:
             raise RuntimeError(
-                f"Function {name} returned an invalid gradient at index {i} - got {list(g.shape)} but expected shape compatible with {list(shape)}"
+                f"Function {name} returned an invalid gradient at index {i} - got {list(g.shape)} but expected shape compatible with "
+                f"{list(shape)}"
             )
         from chainrule.ops.reduce import sum_to
 
@@ -302,6 +319,9 @@ class Function(metaclass=FunctionMeta):
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
             args, kwargs = bound.args, bound.kwargs
+        elif kwargs:
+            bound = inspect.signature(cls.forward).bind(None, *args, **kwargs)
+            args, kwargs = bound.args[1:], bound.kwargs
         ctx = cls._ctx_cls()
         sequence = next_sequence()
         edges = [edge_of(a) for a in args if isinstance(a, Tensor)]
@@ -327,15 +347,15 @@ class Function(metaclass=FunctionMeta):
             node.inputs = [(a._data.shape, a._data.dtype) if isinstance(a, Tensor) else None for a in args]
             ctx._node, ctx._clears = weakref.ref(node), cls.clear_saved_tensors_on_access
         made = link(ctx, node, args, outputs, own_setup)
+        if level >= 0:
+            from chainrule.autograd.pushforward import push_function
+
+            push_function(cls, ctx, args, made)
         if node is not None:
             node.outputs = [(t._data.shape, t._data.dtype) if isinstance(t, Tensor) else None for t in made]
             ctx._kept = keep(ctx.to_save, made)
             if modes.local.anomaly:
                 note_forward(node, 1)
-        if level >= 0:
-            from chainrule.autograd.pushforward import push_function
-
-            push_function(cls, ctx, args, made)
         for name in ("to_save", "dirty_tensors", "non_differentiable", "saved_for_forward"):
             ctx.__dict__.pop(name, None)
         return tuple(made) if isinstance(result, tuple) else made[0]

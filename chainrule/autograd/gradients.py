@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,16 @@ import numpy as np
 from chainrule.autograd.engine import run
 from chainrule.autograd.graph import GradientEdge
 from chainrule.autograd.node import AccumulateGrad, as_edge
+from chainrule.ops.joining import stack
 from chainrule.ops.overrides import public
 from chainrule.ops.primitive import edge_of
+from chainrule.ops.shape import cast
 from chainrule.tensor import Tensor, wrap
 
-UNUSED = (
-    "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior."
+CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which can cause a memory "
+    "leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use this function, make sure to reset the "
+    ".grad fields of your parameters to None after use to break the cycle and avoid the leak."
 )
 
 
@@ -47,14 +52,13 @@ def backward(
     roots = as_tuple(tensors)
     targets = None if inputs is None else inputs_of("backward", inputs)
     cotangents = cotangents_for(roots, grad_tensors)
-    edges = None
+    starts, edges = root_edges(roots), None
+    if create_graph:
+        warn_of_cycle()
     if targets is not None:
-        edges = [target_edge(t) for t in targets]
-        for t in targets:
-            if isinstance(t, Tensor):
-                t.retain_grad()
+        edges = [target_edge(t, retain=True) for t in targets]
     keep = create_graph if retain_graph is None else retain_graph
-    run(root_edges(roots), cotangents, keep, create_graph, edges, accumulate_targets=edges is not None)
+    run(starts, cotangents, keep, create_graph, edges, accumulate_targets=edges is not None)
 
 
 @public
@@ -82,8 +86,8 @@ def grad(
     roots, targets = as_tuple(outputs), inputs_of("grad", inputs)
     if not only_inputs:
         warnings.warn(
-            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts of the graph, "
-            "please use torch.autograd.backward.",
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts of the "
+            "graph, please use torch.autograd.backward.",
             FutureWarning,
             stacklevel=3,
         )
@@ -98,7 +102,11 @@ def grad(
         results = [as_result(g) for g in run(starts, cotangents, keep, create_graph, edges)]
     if any(g is None for g in results):
         if not allow_unused:
-            raise RuntimeError(UNUSED)
+            index = next(i for i, g in enumerate(results) if g is None)
+            raise RuntimeError(
+                f"The differentiated Tensor at index {index} appears to not have been used in the graph. Set allow_unused=True if this is the "
+                "desired behavior."
+            )
         if materialize_grads:
             results = [zeros_for(t, create_graph) if g is None else g for g, t in zip(results, targets, strict=True)]
     if isinstance(inputs, dict):
@@ -140,12 +148,19 @@ def root_edges(roots: tuple) -> list:
     return edges
 
 
-def target_edge(t: Any) -> Any:
-    """Where the cotangent of an input arrives."""
+@cache
+def warn_of_cycle() -> None:
+    warnings.warn(CYCLE, UserWarning, stacklevel=5)
+
+
+def target_edge(t: Any, retain: bool = False) -> Any:
+    """Where the cotangent of an input arrives; the input keeps it in its `.grad` if `retain`."""
     if isinstance(t, GradientEdge):
         return as_edge(t.node, t.output_nr)
     if not isinstance(t, Tensor):
-        raise TypeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
+        raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
+    if retain:
+        t.retain_grad()
     edge = edge_of(t)
     if edge is None:
         raise RuntimeError("One of the differentiated Tensors does not require grad")
@@ -155,10 +170,12 @@ def target_edge(t: Any) -> Any:
 def cotangents_for(roots: tuple, given: Any, batched: bool = False) -> list:
     """The cotangents of the outputs, checked; 1 for an output of one element without one."""
     given = [None] * len(roots) if given is None else [given] if isinstance(given, Tensor) else list(given)
-    if len(given) != len(roots):
+    if len(given) < len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     made = []
-    for i, (t, g) in enumerate(zip(roots, given, strict=True)):
+    for i, (t, g) in enumerate(zip(roots, given)):  # more are ignored, as by PyTorch
+        if not isinstance(t, (GradientEdge, Tensor)):
+            raise AssertionError("Expected output to be a torch.Tensor")
         if isinstance(t, GradientEdge):
             if batched:
                 raise RuntimeError("Batched grads are not supported with GradientEdge")
@@ -172,6 +189,8 @@ def cotangents_for(roots: tuple, given: Any, batched: bool = False) -> list:
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         if shape is not None:
             check_cotangent(i, g, shape, dtype, batched)
+        if dtype is not None and g.dtype is not dtype:
+            g = cast(g, dtype)
         made.append(g)
     return made
 
@@ -219,9 +238,7 @@ def run_batch(starts: list, cotangents: list, keep: bool, create: bool, edges: l
     ]
     if not create:
         return [None if column[0] is None else wrap(np.stack(column)) for column in zip(*rows, strict=True)]
-    from chainrule.functions.shape import stack
-
-    return [None if column[0] is None else stack(column) for column in zip(*rows, strict=True)]
+    return [None if column[0] is None else stack(column, 0) for column in zip(*rows, strict=True)]
 
 
 def as_result(g: Any) -> Tensor | None:

@@ -80,6 +80,8 @@ class saved_tensors_hooks:
 
     def __enter__(self) -> None:
         local = modes.local
+        if not callable(self.pack_hook) or not callable(self.unpack_hook):
+            raise TypeError(f"saved_tensors_hooks(): the hooks must be callable, but got {self.pack_hook!r} and {self.unpack_hook!r}")
         if local.saved_hooks_disabled is not None:
             raise RuntimeError(local.saved_hooks_disabled)
         local.saved_hooks = (*local.saved_hooks, (self.pack_hook, self.unpack_hook))
@@ -205,7 +207,11 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[..., None],
 def expected_runs(nodes: list[Node]) -> int:
     """How many of `nodes` the backward pass now running runs."""
     assert modes.local.task is not None, "expected this hook to be called inside a backward call"
-    _, roots, needed, wanted = modes.local.task
+    _, roots, needed, wanted, captures, *_ = modes.local.task
+    if captures and any([isinstance(n, AccumulateGrad) for n in nodes]):
+        raise RuntimeError(
+            "A leaf node was passed to _will_engine_execute_node but we are currently running autograd.grad(). This is currently not supported."
+        )
     keys = [n.variable if isinstance(n, AccumulateGrad) else n for n in nodes]
     if needed is not None:
         return sum([key in needed or key in wanted for key in keys])

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+import numpy as np
+
 next_sequence = count().__next__
 FREED = object()  # stands where saved values stood, once backward has used them
 
@@ -30,7 +32,7 @@ SECOND_BACKWARD = (
 class Extra:
     """What few nodes have: hooks, metadata, the forward traceback of anomaly mode."""
 
-    __slots__ = ("pre_hooks", "post_hooks", "tensor_hooks", "retain", "metadata", "packed")
+    __slots__ = ("pre_hooks", "post_hooks", "tensor_hooks", "retain", "metadata", "packed", "tangents")
 
     def __init__(self) -> None:
         self.pre_hooks: OrderedDict = OrderedDict()
@@ -38,7 +40,8 @@ class Extra:
         self.tensor_hooks: dict[int, OrderedDict] = {}  # by output number
         self.retain: dict[int, Any] = {}  # output number -> weak reference to the tensor whose .grad is kept
         self.metadata: dict = {}
-        self.packed: tuple | None = None  # (unpack, packed values) under saved-tensor hooks
+        self.tangents: list | None = None  # for each saved value, its tangents by level
+        self.packed: list | None = None  # for each saved value None, or (unpack hook, packed value)
 
 
 class Node:
@@ -46,6 +49,7 @@ class Node:
 
     __slots__ = ("edges", "saved", "guards", "sequence", "fix", "extra", "__weakref__")
     saves: tuple[str, ...] = ()  # what `saved` holds, in order
+    frees = False  # whether there are inputs or outputs among it
     width = 0  # the number of outputs of a node that may have several, else 0
     tensor_level = False  # whether vjp wants Tensors always (custom Functions)
     optional_cotangents = False  # whether vjp takes None for an output that nobody used
@@ -63,11 +67,11 @@ class Node:
         return self.saved
 
     def release(self) -> None:
-        """Drop what was saved; edges stay, so the graph can still be looked at."""
-        if self.saved:
+        """Drop what was saved; edges stay, so the graph can still be looked at. Shapes and the like may be used again."""
+        if self.frees or any([holds_array(v) for v in self.saved]):
             self.saved = FREED
             if self.extra is not None:
-                self.extra.packed = None
+                self.extra.packed = self.extra.tangents = None
 
     # What PyTorch shows of a node.
 
@@ -108,6 +112,10 @@ class Node:
         return call_node(self, grads)
 
 
+def holds_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or (isinstance(value, (tuple, list)) and any([holds_array(v) for v in value]))
+
+
 class Output:
     """An edge to one output of a node that has several."""
 
@@ -126,6 +134,9 @@ class AccumulateGrad(Node):
         super().__init__()
         self.variable, self.extra = variable, variable._leaf_extra()
         self.sequence = 2**64 - 1
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
 
     def vjp(self, g: Any, saved: Any) -> tuple:
         from chainrule.autograd.engine import accumulate
@@ -168,3 +179,6 @@ class RemovableHandle:
 
     def __exit__(self, *exc: object) -> None:
         self.remove()
+
+
+AccumulateGrad.__module__ = "builtins"  # where PyTorch's nodes say they are

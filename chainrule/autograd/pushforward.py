@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule._core import modes
 from chainrule.autograd.engine import as_tensor, run
-from chainrule.autograd.forward_ad import attach, below, hold, tangent_of
+from chainrule.autograd.forward_ad import attach, below, hold, tangent_of, tangents_of
 from chainrule.autograd.node import Node
 from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable, overwrite
@@ -28,8 +28,8 @@ from chainrule.tensor import Tensor, wrap
 local = modes.local
 
 
-def push_forward(op: Primitive, inputs: Sequence, statics: tuple, outs: list) -> None:
-    """Give the results of `op` their tangents, at each level."""
+def push_forward(op: Primitive, inputs: Sequence, statics: tuple, outs: list, node: Node | None) -> None:
+    """Give the results of `op` their tangents, at each level; what its node saved keeps its own, for forward over reverse mode."""
     for level in range(local.dual_level + 1):
         tangents = [tangent_of(t, level) if isinstance(t, Tensor) else None for t in inputs]
         if all([t is None for t in tangents]):
@@ -44,6 +44,11 @@ def push_forward(op: Primitive, inputs: Sequence, statics: tuple, outs: list) ->
         for out, tangent in zip(outs, found, strict=True):
             if tangent is not None and out._data.dtype in INEXACT:
                 attach(out, level, tangent)
+    if node is not None and node.saves:
+        values = [read(op, name, inputs, statics, outs) if name in op.carriers else None for name in node.saves]
+        tangents = [tuple([tangents_of(v) for v in value]) if isinstance(value, (tuple, list)) else tangents_of(value) for value in values]
+        if any(tangents):
+            node.ensure_extra().tangents = tangents
 
 
 def pushed(op: Primitive, inputs: Sequence, statics: tuple, outs: list, tangents: list) -> Sequence:

@@ -6,11 +6,13 @@ new base (`as_strided`). Both go by geometry, where in the base's memory a view 
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule._core import modes
+from chainrule.autograd.node import Node, Output
 from chainrule.ops.primitive import edge_of, general, linear
 from chainrule.tensor import Tensor
 
@@ -44,6 +46,14 @@ def blank(where: Geometry) -> tuple[np.ndarray, np.ndarray]:
     return base, np.ndarray(where.shape, where.dtype, memory, low + where.offset, where.strides)
 
 
+@linear(a=lambda g: g, node="CopyBackwards")
+def laid_as(a: Any, model: np.ndarray) -> Any:
+    """A copy laid out in memory as `model` is."""
+    y = np.empty_like(model, dtype=a.dtype)
+    y[...] = a
+    return y
+
+
 @linear(a=lambda g, where: put_view(g, where), node="AsStridedBackward0")
 def take_view(a: Any, where: Geometry) -> Any:
     """What the view sees of `a`, which has the base's shape (and perhaps another layout)."""
@@ -55,12 +65,19 @@ def take_view(a: Any, where: Geometry) -> Any:
 @linear(a=lambda g, where: take_view(g, where))
 def put_view(a: Any, where: Geometry) -> Any:
     """Zeros of the base's shape with `a` added where the view looks: the transpose of `take_view`."""
+    from chainrule.ops.shape import Layout, address, overlaps
+
     base, view = blank(where)
     repeated = tuple([i for i, (n, s) in enumerate(zip(where.shape, where.strides, strict=True)) if s == 0 and n > 1])
     if repeated:
         a = np.add.reduce(a, repeated, keepdims=True)
         view = view[tuple([slice(1) if i in repeated else slice(None) for i in range(len(where.shape))])]
-    view[...] = a
+    if view.size and overlaps(view.shape, view.strides):
+        memory = view.base
+        layout = Layout(view.shape, tuple([s // view.itemsize for s in view.strides]), (address(view) - address(memory)) // view.itemsize)
+        np.add.at(np.ndarray(memory.size // view.itemsize, view.dtype, memory), layout.places(), a)
+    else:
+        view[...] = a
     return base
 
 
@@ -70,29 +87,52 @@ def copy_slices(a: Any, b: Any, where: Geometry) -> Any:
     raise NotImplementedError("in-place ops write the memory themselves; this primitive only gives the history its rule")
 
 
+copy_slices.node.name = lambda node: "torch::autograd::CopySlices"
+
+
 def rebase(target: Tensor, edge: Any) -> None:
     """Make `edge` the history of `target`, whose memory an in-place op has just written."""
     base = target._base
     if base is None:
-        target._edge, target._tracked = edge, edge is not None
+        before, target._edge, target._tracked = target._edge, edge, edge is not None
         target._versions[1] += 1
+        keep_retaining(target, before)
         return
     where = geometry(base._data, target._data)
     edges = [edge_of(base), edge]
     if edges == [None, None]:
         return
+    before = base._edge
     copy_slices.make_node(edges, (base, base), (base._data, base._data), (where,), [base], False)
     base._versions[1] += 1
+    keep_retaining(base, before)
+
+
+def keep_retaining(t: Tensor, before: Any) -> None:
+    """`retain_grad` goes with the tensor to its new history."""
+    if not t._retains:
+        return
+    node, index = (before.node, before.index) if type(before) is Output else (before, 0)
+    if isinstance(node, Node) and node.extra is not None:
+        node.extra.retain.pop(index, None)
+    node = t._edge.node if type(t._edge) is Output else t._edge
+    if node is not None:
+        node.ensure_extra().retain[t._edge.index if type(t._edge) is Output else 0] = weakref.ref(t)
 
 
 def regenerate(view: Tensor) -> None:
     """Give a view the history of its part of the base as it is now."""
     base = view._base
+    if base._tracked and view._restriction in ("multiple", "no_grad") and modes.grad_enabled():
+        from chainrule.ops.inplace import refusal
+
+        raise refusal(view, "its base or another view of its base has been modified inplace")
     view._epoch = view._versions[1]
     if base._tracked:
         before = modes.set_grad(True)
         try:
-            view._edge = take_view(base, geometry(base._data, view._data))._edge
+            old, view._edge = view._edge, take_view(base, geometry(base._data, view._data))._edge
         finally:
             modes.set_grad(before)
         view._tracked = True
+        keep_retaining(view, old)

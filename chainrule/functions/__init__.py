@@ -6,7 +6,10 @@ from importlib import import_module as _import_module
 
 from chainrule.methods import bind as _bind
 
-_FAMILIES = ("creation", "random", "pointwise", "reduce", "scan", "shape", "memory", "joining", "placing", "index", "matmul", "convert", "display", "linalg_basic")
+_FAMILIES = (
+    "creation", "random", "pointwise", "operators", "comparison", "reduce", "scan", "order", "statistics", "shape", "memory", "joining",
+    "placing", "writing", "index", "matmul", "convert", "display", "linalg_basic",
+)  # fmt: skip
 
 __all__: list[str] = []
 for _name in _FAMILIES:

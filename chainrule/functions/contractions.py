@@ -138,7 +138,8 @@ def spelled(term: list[str], ndim: int, operand: int) -> tuple:
     covered = ndim - len(term) + 1
     if covered < 0:
         raise RuntimeError(
-            f"einsum(): the number of subscripts in the equation ({len(term) - 1}) is more than the number of dimensions ({ndim}) for operand {operand}"
+            f"einsum(): the number of subscripts in the equation ({len(term) - 1}) is more than the number of dimensions ({ndim}) for "
+            f"operand {operand}"
         )
     at = term.index(ELLIPSIS)
     return (*term[:at], *range(-covered, 0), *term[at + 1 :])
@@ -345,7 +346,8 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = MODES[0]) 
     if not p >= 0:
         raise RuntimeError("cdist only supports non-negative p values")
     batch = broadcast_batch(one[:-2], two[:-2], x1, x2)
-    x1, x2 = (operand(t, result_type((x1, x2))) for t in (x1, x2))
+    if x1.dtype is not x2.dtype:
+        raise RuntimeError(f"expected scalar type {dtypes.LEGACY[x1.dtype]} but found {dtypes.LEGACY[x2.dtype]}")
     by_product = p == 2 and compute_mode != MODES[2] and (compute_mode == MODES[1] or max(one[-2], two[-2]) > MANY)
     return ops.cdist(expanded(x1, (*batch, *one[-2:])), expanded(x2, (*batch, *two[-2:])), float(p), by_product)
 

@@ -15,7 +15,16 @@ from chainrule._core.types import CPU, channels_last, channels_last_3d, preserve
 from chainrule.functions import from_data
 from chainrule.functions.arguments import as_dtype, as_shape, require_tensor
 from chainrule.functions.from_data import (
-    __dlpack__, __dlpack_device__, array_of, as_tensor, asarray, check_range, finished, from_dlpack, from_numpy, frombuffer, legacy_tensor, tensor,
+    array_of,
+    as_tensor,
+    asarray,
+    check_range,
+    finished,
+    from_dlpack,
+    from_numpy,
+    frombuffer,
+    legacy_tensor,
+    tensor,
 )  # fmt: skip
 from chainrule.kernels import ranges
 from chainrule.ops.inplace import write_out
@@ -23,11 +32,21 @@ from chainrule.ops.overrides import public
 from chainrule.tensor import Tensor, wrap
 
 Number = bool | int | float | complex
+C_NAMES = {
+    "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int32": "int",
+    **{d.name: f"{d.name}_t" for d in dtypes.ALL if d.category == dtypes.INTEGRAL and d.name != "int32"},
+}  # fmt: skip
 STRIDE_ORDER = {channels_last: (4, (0, 2, 3, 1)), channels_last_3d: (5, (0, 2, 3, 4, 1))}
 
 
 def made(
-    function: str, data: np.ndarray, out: Tensor | None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+    function: str,
+    data: np.ndarray,
+    out: Tensor | None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """What a creation function returns around its array, after a look at the options that all of them take."""
     if device is not None and device is not CPU:
@@ -37,13 +56,20 @@ def made(
     if pin_memory:
         raise RuntimeError("Cannot access accelerator device when none is available.")
     if out is not None:
+        if out._data.shape != data.shape and not out.requires_grad:
+            out._data = np.empty(0, out._data.dtype)  # creation functions resize without a warning
         return write_out(function, out, wrap(data))
     return finished(data, requires_grad)
 
 
-def element(dtype: Any) -> np.dtype:
-    """The NumPy dtype of a `dtype=` argument, None being the default dtype."""
-    return (as_dtype(dtype) or dtypes.get_default_dtype()).numpy
+def element(dtype: Any, out: Tensor | None = None) -> np.dtype:
+    """The NumPy dtype of a `dtype=` argument, None being that of `out=` or else the default dtype."""
+    wanted = as_dtype(dtype)
+    if out is None:
+        return (wanted or dtypes.get_default_dtype()).numpy
+    if wanted is not None and wanted is not out.dtype:
+        raise RuntimeError(f"dtype {dtypes.LEGACY[wanted]} does not match dtype of out parameter ({dtypes.LEGACY[out.dtype]})")
+    return out._data.dtype
 
 
 def sizes(function: str, size: tuple, keyword: Any = None) -> tuple[int, ...]:
@@ -57,6 +83,8 @@ def sizes(function: str, size: tuple, keyword: Any = None) -> tuple[int, ...]:
     shape = as_shape(function, size)
     for n in shape:
         if n < 0:
+            if function in ("zeros", "new_zeros"):
+                raise RuntimeError("zeros: Dimension size must be non-negative.")
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(shape)}")
     return shape
 
@@ -82,14 +110,17 @@ def blank_like(a: np.ndarray, dtype: np.dtype, memory_format: Any = None) -> np.
 
 
 def empty(
-    *args: Any, size: Any = None, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    *args: Any, size: Any = None, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False,
     pin_memory: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of the given sizes whose values are whatever the memory held.
 
     Example: `empty(2, 3).shape` is `torch.Size([2, 3])`.
     """
-    return made("empty", blank(sizes("empty", args, size), element(dtype), memory_format), out, layout, device, requires_grad, pin_memory)
+    return made(
+        "empty", blank(sizes("empty", args, size), element(dtype, out), memory_format), out, layout, device, requires_grad, pin_memory
+    )
 
 
 def zeros(
@@ -103,7 +134,7 @@ def zeros(
         tensor([[0., 0., 0.],
                 [0., 0., 0.]])
     """
-    return made("zeros", np.zeros(sizes("zeros", args, size), element(dtype)), out, layout, device, requires_grad, pin_memory)
+    return made("zeros", np.zeros(sizes("zeros", args, size), element(dtype, out)), out, layout, device, requires_grad, pin_memory)
 
 
 def ones(
@@ -116,7 +147,7 @@ def ones(
         >>> ones(3)
         tensor([1., 1., 1.])
     """
-    return made("ones", np.ones(sizes("ones", args, size), element(dtype)), out, layout, device, requires_grad, pin_memory)
+    return made("ones", np.ones(sizes("ones", args, size), element(dtype, out)), out, layout, device, requires_grad, pin_memory)
 
 
 def full(
@@ -137,7 +168,7 @@ def full(
 
 def fill(function: str, value: Any, dtype: dtypes.dtype | None, position: int) -> tuple[Any, dtypes.dtype]:
     """A fill value as a Python number that fits, and the dtype it is for."""
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and not value._data.ndim:
         dtype, value = dtype or value.dtype, value.item()
     if isinstance(value, np.generic):
         value = value.item()
@@ -146,13 +177,13 @@ def fill(function: str, value: Any, dtype: dtypes.dtype | None, position: int) -
     dtype = dtype or dtypes.of_scalar(value)
     if isinstance(value, complex) and not dtype.is_complex:
         if value.imag:
-            raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+            raise RuntimeError(f"value cannot be converted to type {C_NAMES.get(dtype.name, dtype.name)} without overflow")
         value = value.real
     if dtype.category == dtypes.INTEGRAL and not isinstance(value, bool):
         if not math.isfinite(value):
-            raise RuntimeError(f"value cannot be converted to type {dtype.name}_t without overflow")
+            raise RuntimeError(f"value cannot be converted to type {C_NAMES[dtype.name]} without overflow")
         value = int(value)
-        check_range(np.array(value, object), dtype, f"{dtype.name}_t")
+        check_range(np.array(value, object), dtype, C_NAMES[dtype.name])
         if not dtype.is_signed:
             value %= 2 ** (8 * dtype.itemsize)  # -1 wraps
     return value, dtype
@@ -187,14 +218,15 @@ def eye(
             raise TypeError(f"eye(): argument '{name}' (position {position}) must be int, not {type(value).__name__}")
         if value < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
-    return made("eye", np.eye(n, m, dtype=element(dtype)), out, layout, device, requires_grad, pin_memory)
+    return made("eye", np.eye(n, m, dtype=element(dtype, out)), out, layout, device, requires_grad, pin_memory)
 
 
 # Ranges
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    start: Any = None, end: Any = None, step: Any = 1, *, out: Tensor | None = None, dtype: Any = None, layout: Any = None,
+    device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Numbers from `start` (0 if one argument is given) up to but not with `end`, by `step`: int64 if all three are integers.
@@ -207,19 +239,18 @@ def arange(
     """
     if end is None:
         start, end = 0, start
-    start, end, step = bounds = [number("arange", v) for v in (start, end, step)]
+    start, end, step = bounds = [number("arange", v) for v in (0 if start is None else start, end, step)]
     target = as_dtype(dtype)
     if target is None:
         target = out.dtype if out is not None else dtypes.get_default_dtype() if float in map(type, bounds) else dtypes.int64
     if target is dtypes.bool_ or target.is_complex or target.name in ("uint16", "uint32", "uint64"):
         raise NotImplementedError(f"\"arange_cpu\" not implemented for '{dtypes.LEGACY[target]}'")
     check_bounds(start, end, step)
-    integral = target.category == dtypes.INTEGRAL and all([isinstance(v, int) for v in bounds])
-    if integral:
-        count = max(0, -((start - end) // step))
+    if target is dtypes.int64 and int(step):
+        count = max(0, -((int(start) - int(end)) // int(step)))
     else:
         count = math.ceil((float(end) - float(start)) / step)
-        if target.category == dtypes.INTEGRAL and not int(step):
+        if target is dtypes.int64:
             raise ValueError("step must be nonzero")
     return made("arange", ranges.arange(start, step, count, target.numpy), out, layout, device, requires_grad, pin_memory)
 
@@ -250,7 +281,8 @@ def range(
 ) -> Tensor:  # fmt: skip
     """Deprecated: as `arange`, with `end` included. Example: `range(0, 2)` is `tensor([0., 1., 2.])`."""
     warnings.warn(
-        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's range builtin. "
+        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's range "
+        "builtin. "
         "Instead, use torch.arange, which produces values in [start, end).",
         UserWarning,
         stacklevel=3,
@@ -354,10 +386,14 @@ def full_like(
 
 
 @public
-def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def new_tensor(
+    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
     """A new tensor of `data`, in self's type. Example: `ones(2).new_tensor([1, 2])` is `tensor([1., 2.])`."""
     if isinstance(data, Tensor):
-        warnings.warn(from_data.COPY_CONSTRUCT.replace("torch.tensor(sourceTensor)", "tensor.new_tensor(sourceTensor)"), UserWarning, stacklevel=3)
+        warnings.warn(
+            from_data.COPY_CONSTRUCT.replace("torch.tensor(sourceTensor)", "tensor.new_tensor(sourceTensor)"), UserWarning, stacklevel=3
+        )
     return finished(array_of(data, as_dtype(dtype) or self.dtype), requires_grad, device)
 
 
@@ -367,7 +403,13 @@ def own(self: Tensor, dtype: Any) -> np.dtype:
 
 @public
 def new_empty(
-    self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False
+    self: Tensor,
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """An uninitialised tensor of the given sizes in self's type. Example: `ones(2).new_empty(3).shape` is `torch.Size([3])`."""
     return made("new_empty", np.empty(sizes("new_empty", size), own(self, dtype)), None, layout, device, requires_grad, pin_memory)
@@ -375,7 +417,13 @@ def new_empty(
 
 @public
 def new_zeros(
-    self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False
+    self: Tensor,
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Zeros of the given sizes in self's type. Example: `ones(2).new_zeros(3)` is `tensor([0., 0., 0.])`."""
     return made("new_zeros", np.zeros(sizes("new_zeros", size), own(self, dtype)), None, layout, device, requires_grad, pin_memory)
@@ -383,7 +431,13 @@ def new_zeros(
 
 @public
 def new_ones(
-    self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False
+    self: Tensor,
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Ones of the given sizes in self's type. Example: `zeros(2).new_ones(3)` is `tensor([1., 1., 1.])`."""
     return made("new_ones", np.ones(sizes("new_ones", size), own(self, dtype)), None, layout, device, requires_grad, pin_memory)
@@ -413,16 +467,23 @@ def strided_array(function: str, size: Any, stride: Any, dtype: np.dtype) -> np.
     """An uninitialised array with strides counted in elements."""
     shape, steps = as_shape(function, (size,)), as_shape(function, (stride,))
     if len(shape) != len(steps):
-        raise RuntimeError(f"{function}: shapes' dimensionality {len(shape)} and strides' {len(steps)} differ")
+        raise RuntimeError(f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})")
     if any([s < 0 for s in steps]):
-        raise RuntimeError(f"{function}: strides must be non-negative, but got {list(steps)}")
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(steps)}")
     extent = 1 + sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) if 0 not in shape else 0
     memory = np.empty(extent, dtype)
     return np.ndarray(shape, dtype, memory, 0, [s * dtype.itemsize for s in steps])
 
 
 def empty_strided(
-    size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+    size: Any,
+    stride: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """An uninitialised tensor with the strides given, counted in elements. Example: `empty_strided((2, 3), (1, 2)).stride()`."""
     data = strided_array("empty_strided", size, stride, element(dtype))
@@ -469,4 +530,5 @@ __all__ = [
     "arange", "range", "linspace", "logspace", "empty_like", "zeros_like", "ones_like", "full_like", "empty_strided", "empty_permuted",
     *from_data.LEGACY_TYPES,
 ]  # fmt: skip
-METHODS = ["new_tensor", "new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided", "new", "__dlpack__", "__dlpack_device__"]
+METHODS = ["new_tensor", "new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided", "new"]
+OPERATORS = {"__dlpack__": from_data.__dlpack__, "__dlpack_device__": from_data.__dlpack_device__}

@@ -22,8 +22,9 @@ COPY_CONSTRUCT = (
     "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor)."
 )
 READ_ONLY = (
-    "The given {what} is not writable, and PyTorch does not support non-writable tensors. This means {risk}. You may want to copy the {noun} to "
-    "protect its data or make it writable before converting it to a tensor. This type of warning will be suppressed for the rest of this program."
+    "The given {what} is not writable, and PyTorch does not support non-writable tensors. This means {risk}. You may want to copy the "
+    "{noun} to protect its data or make it writable before converting it to a tensor. This type of warning will be suppressed for the rest "
+    "of this program."
 )
 
 
@@ -105,7 +106,8 @@ def unusual(data: Any, kinds: set[type]) -> tuple[Any, list[dtypes.dtype]]:
     implied: set[dtypes.dtype] = set()
     if any(issubclass(k, np.ndarray) for k in kinds) and isinstance(data, (list, tuple)):
         warnings.warn(
-            "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting the list to a single numpy.ndarray "
+            "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting the list to a single "
+            "numpy.ndarray "
             "with numpy.array() before converting to a tensor.",
             UserWarning,
             stacklevel=4,
@@ -147,7 +149,11 @@ def ragged(data: Any) -> Exception:
     """The error for nested sequences of unequal lengths, naming the first that is wrong."""
     lengths = []
     first = data
-    while isinstance(first, (list, tuple, np.ndarray)) and np.ndim(first) if isinstance(first, np.ndarray) else isinstance(first, (list, tuple)):
+    while (
+        isinstance(first, (list, tuple, np.ndarray)) and np.ndim(first)
+        if isinstance(first, np.ndarray)
+        else isinstance(first, (list, tuple))
+    ):
         lengths.append(len(first))
         first = first[0] if len(first) else None
 
@@ -181,8 +187,7 @@ def check_range(array: np.ndarray, dtype: dtypes.dtype, name: str = "") -> None:
     """RuntimeError unless the integer type `dtype` holds all values; unsigned types take negative ones that wrap once."""
     limits = np.iinfo(dtype.numpy)
     low, high = (limits.min, limits.max) if dtype.is_signed else (-limits.max, limits.max)
-    smallest, largest = array.min().item(), array.max().item()
-    if not (low <= smallest and largest <= high):
+    if not (low <= array.min() and array.max() <= high):
         raise RuntimeError(f"value cannot be converted to type {name or dtype.name} without overflow")
 
 
@@ -191,7 +196,10 @@ def native(array: Any) -> Any:
     known = dtypes.BY_NUMPY.get(array.dtype)
     if known is None:
         if array.dtype.newbyteorder("=") in dtypes.BY_NUMPY:
-            raise ValueError("given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.")
+            raise ValueError(
+                "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not "
+                "supported."
+            )
         raise TypeError(f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are: {SUPPORTED}.")
     if isinstance(array, np.generic):
         return array
@@ -269,7 +277,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | Non
         return finished(array_of(obj, target), requires_grad)
     if target is not None and shared.dtype is not target:
         if copy is False:
-            raise ValueError(f"can't alias tensor with dtype '{shared.dtype}' into dtype '{target}'.")
+            raise ValueError(f"can't alias tensor with dtype '{dtypes.LEGACY[shared.dtype]}' into dtype '{dtypes.LEGACY[target]}'.")
         shared = shared.to(target)  # type: ignore[attr-defined]
     elif copy:
         shared = wrap(shared._data.copy())
@@ -299,11 +307,14 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
         raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} bytes) minus 1")
     if count < 0:
         if (length - offset) % size:
-            raise ValueError(f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})")
+            raise ValueError(
+                f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})"
+            )
         count = (length - offset) // size
     if offset + count * size > length:
         raise ValueError(
-            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must not be greater than actual buffer length ({length} bytes)"
+            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must not be greater than actual buffer "
+            f"length ({length} bytes)"
         )
     if memory.readonly:
         risk = "you can write to the underlying (supposedly non-writable) buffer using the tensor"

@@ -10,13 +10,13 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule.functions.arguments import as_shape, require_tensor, tensors_of, wrap_dim
-from chainrule.functions.shape import expand, permute, reshape, transpose, unsqueeze, view, warn_once
+from chainrule.functions.shape import expand, reshape, unsqueeze, view, warn_once
 from chainrule.ops import joining as ops, shape as views
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import operand, result_type
-from chainrule.ops.shape import look
-from chainrule.tensor import Tensor, wrap
+from chainrule.ops.shape import join, look, look_at_parts
+from chainrule.tensor import Tensor, root_memory, wrap
 
 # Joining
 
@@ -41,10 +41,18 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         tensor([1., 1., 0.])
     """
     tensors = alike(checked("cat", tensors, ValueError("torch.cat(): expected a non-empty list of Tensors")))
-    lead = next((t._data for t in tensors if t._data.shape != (0,)), tensors[0]._data)
+    arrays = [t._data for t in tensors]
+    lead = arrays[0]
+    if lead.shape == (0,):
+        lead = next((a for a in arrays if a.shape != (0,)), lead)
     d = wrap_dim(dim, lead.ndim)
+    if out is not None and any([root_memory(out._data) is root_memory(a) for a in arrays]):
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. Please "
+            "clone() the tensor before performing the operation."
+        )
     try:
-        result = ops.cat(tensors, d)
+        result = join(ops.cat, tensors, ops.cat.kernel(arrays, d), d)
     except ValueError:
         raise mismatch(tensors, lead, d) from None
     return result if out is None else write_out("cat", out, result)
@@ -69,7 +77,8 @@ def mismatch(tensors: Sequence[Tensor], lead: np.ndarray, dim: int) -> RuntimeEr
         for d, (n, m) in enumerate(zip(lead.shape, a.shape)):
             if d != dim and n != m and a.shape != (0,):
                 return RuntimeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size {m} for tensor number {i} in the list."
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size {m} for tensor "
+                    f"number {i} in the list."
                 )
     return RuntimeError("the tensors cannot be concatenated")
 
@@ -81,13 +90,15 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
     Example: `stack([ones(3), zeros(3)]).shape` is `torch.Size([2, 3])`.
     """
     tensors = checked("stack", tensors)
+    tensors = alike(tensors)
     shape = tensors[0]._data.shape
     for i, t in enumerate(tensors):
         if t._data.shape != shape:
             raise RuntimeError(
                 f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(t._data.shape)} at entry {i}"
             )
-    result = ops.stack(alike(tensors), wrap_dim(dim, len(shape) + 1))
+    d = wrap_dim(dim, len(shape) + 1)
+    result = join(ops.stack, tensors, ops.stack.kernel([t._data for t in tensors], d), d)
     return result if out is None else write_out("stack", out, result)
 
 
@@ -182,8 +193,11 @@ def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, s
     wanted = split_size if split_size_or_sections is None else split_size_or_sections
     if not hasattr(wanted, "__index__"):
         return split_with_sizes(tensor, wanted, dim)
-    sizes, d = equal_sizes(tensor, wanted.__index__(), dim)
-    return ops.split(tensor, sizes, d)
+    return parted(ops.split, tensor, *equal_sizes(tensor, wanted.__index__(), dim))
+
+
+def parted(op: Any, input: Tensor, sizes: tuple[int, ...], dim: int) -> tuple[Tensor, ...]:
+    return look_at_parts(op, input, op.kernel(input._data, sizes, dim), sizes, dim)
 
 
 def equal_sizes(input: Tensor, size: int, dim: int) -> tuple[tuple[int, ...], int]:
@@ -226,19 +240,19 @@ def given_sizes(input: Tensor, split_sizes: Any, dim: int) -> tuple[tuple[int, .
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts of these sizes along `dim`; the sizes must add up to that of the dimension."""
     require_tensor("split_with_sizes", input)
-    return ops.split_with_sizes(input, *given_sizes(input, split_sizes, dim))
+    return parted(ops.split_with_sizes, input, *given_sizes(input, split_sizes, dim))
 
 
 @public
 def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """As `split`, in memory of their own, so that the parts may be changed in place."""
+    """As `split`, but autograd takes the parts for copies: change them in place only if nothing else uses the memory."""
     require_tensor("unsafe_split", input)
     return ops.unsafe_split(input, *equal_sizes(input, split_size, dim))
 
 
 @public
 def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """As `split_with_sizes`, in memory of their own, so that the parts may be changed in place."""
+    """As `split_with_sizes`, but autograd takes the parts for copies: change them in place only if nothing else uses the memory."""
     require_tensor("unsafe_split_with_sizes", input)
     return ops.unsafe_split_with_sizes(input, *given_sizes(input, split_sizes, dim))
 
@@ -264,12 +278,12 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """
     require_tensor("chunk", input)
     listed, sizes, d = chunk_sizes(input, chunks, dim)
-    return (ops.split_with_sizes if listed else ops.split)(input, sizes, d)
+    return parted(ops.split_with_sizes if listed else ops.split, input, sizes, d)
 
 
 @public
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """As `chunk`, in memory of their own, so that the parts may be changed in place."""
+    """As `chunk`, but autograd takes the parts for copies: change them in place only if nothing else uses the memory."""
     require_tensor("unsafe_chunk", input)
     listed, sizes, d = chunk_sizes(input, chunks, dim)
     return (ops.unsafe_split_with_sizes if listed else ops.unsafe_split)(input, sizes, d)
@@ -277,8 +291,9 @@ def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]
 
 @public
 def tensor_split(
-    input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None, tensor_indices_or_sections: Any = None
-) -> tuple[Tensor, ...]:
+    input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None,
+    tensor_indices_or_sections: Any = None,
+) -> tuple[Tensor, ...]:  # fmt: skip
     """Views of parts along `dim`: so many of nearly equal size, or cut at the given indices.
 
     Example: `[p.tolist() for p in tensor_split(arange(5), (1, 3))]` is `[[0], [1, 2], [3, 4]]`.
@@ -294,11 +309,12 @@ def tensor_split(
     n = shape[d]
     if isinstance(where, Tensor):
         if where._data.dtype != np.int64:
-            raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {dtypes.LEGACY[where.dtype]}")
+            kind = dtypes.LEGACY[where.dtype]
+            raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {kind}")
         if where._data.ndim > 1:
             raise RuntimeError(
-                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor with "
-                f"{where._data.ndim} dims"
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor "
+                f"with {where._data.ndim} dims"
             )
         where = where._data.tolist()
     if isinstance(where, (tuple, list)):
@@ -330,7 +346,9 @@ def splitting(name: str, least: int, pick: Callable) -> Callable:
         where = next(v for v in (indices_or_sections, indices, sections) if v is not None)
         shape = input._data.shape
         if len(shape) < least:
-            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {len(shape)} dimensions!")
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {len(shape)} dimensions!"
+            )
         d = pick(len(shape))
         if hasattr(where, "__index__") and (where <= 0 or shape[d] % where):
             raise RuntimeError(
@@ -353,7 +371,8 @@ dsplit = splitting("dsplit", 3, lambda n: 2)
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of the slices of `dim`, without that dimension. Example: `len(unbind(ones(3, 2)))` is 3."""
     require_tensor("unbind", input)
-    return ops.unbind(input, wrap_dim(dim, input._data.ndim, scalar_ok=False))
+    d = wrap_dim(dim, input._data.ndim, scalar_ok=False)
+    return look_at_parts(ops.unbind, input, ops.unbind.kernel(input._data, d), d)
 
 
 @public
@@ -427,9 +446,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         tensors = (tensors[1], tensors[0], *tensors[2:])
     shape = tuple([t._data.size for t in tensors])
     grids = [expand(view(t, (1,) * i + (shape[i],) + (1,) * (len(shape) - i - 1)), shape) for i, t in enumerate(tensors)]
-    if swap:
-        grids = [transpose(g, 0, 1) for g in (grids[1], grids[0], *grids[2:])]
-    return tuple(grids)
+    return (grids[1], grids[0], *grids[2:]) if swap else tuple(grids)
 
 
 def require_vector(t: Tensor) -> None:
@@ -465,11 +482,11 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 
 
 __all__ = [
-    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cartesian_prod", "cat", "chunk", "column_stack", "combinations", "concat", "concatenate",
-    "dsplit", "dstack", "hsplit", "hstack", "meshgrid", "narrow", "row_stack", "select", "split", "split_with_sizes", "stack", "tensor_split",
-    "unbind", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "vsplit", "vstack",
+    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cartesian_prod", "cat", "chunk", "column_stack", "combinations", "concat",
+    "concatenate", "dsplit", "dstack", "hsplit", "hstack", "meshgrid", "narrow", "row_stack", "select", "split", "split_with_sizes",
+    "stack", "tensor_split", "unbind", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "vsplit", "vstack",
 ]  # fmt: skip
 METHODS = [
-    "chunk", "dsplit", "hsplit", "narrow", "select", "split", "split_with_sizes", "tensor_split", "unbind", "unsafe_chunk", "unsafe_split",
-    "unsafe_split_with_sizes", "vsplit",
+    "chunk", "dsplit", "hsplit", "narrow", "select", "split", "split_with_sizes", "tensor_split", "unbind", "unsafe_chunk",
+    "unsafe_split", "unsafe_split_with_sizes", "vsplit",
 ]  # fmt: skip

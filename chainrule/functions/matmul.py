@@ -13,6 +13,7 @@ from chainrule.functions.arguments import require_tensor
 from chainrule.functions.contractions import cdist, chain_matmul, cross, einsum, inner, kron, tensordot
 from chainrule.kernels.random import CPP
 from chainrule.ops import matmul as ops
+from chainrule.ops.direct_pair import direct_pair
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import claims, public
 from chainrule.ops.pointwise_form import operand, result_type
@@ -22,12 +23,21 @@ from chainrule.tensor import Tensor, sync
 state = modes.state
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 Matmul = ops.mm.node
+mm_pair, bmm_pair, mv_pair, dot_pair, vdot_pair, outer_pair = map(direct_pair, (ops.mm, ops.bmm, ops.mv, ops.dot, ops.vdot, ops.outer))
+vecmat_pair, fold_mm_pair, fold_mv_pair, spread_mm_pair, matmul_pair = map(
+    direct_pair, (ops.vecmat, ops.fold_mm, ops.fold_mv, ops.spread_mm, ops.matmul)
+)
 _new = object.__new__
 _dot = np.dot
 
 
 def finish(function: str, result: Tensor, out: Tensor | None) -> Tensor:
-    return result if out is None else write_out(function, out, result)
+    """The result, written to `out=` if there is one; products do not cast there."""
+    if out is None:
+        return result
+    if isinstance(out, Tensor) and out._data.dtype != result._data.dtype:
+        raise RuntimeError(f"Expected out tensor to have dtype {CPP[result.dtype.name]}, but got {CPP[out.dtype.name]} instead")
+    return write_out(function, out, result)
 
 
 def legacy(t: Tensor) -> str:
@@ -93,7 +103,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     require_tensor("mm", input)
     require_tensor("mm", mat2, "mat2", 2)
     check_matrices(input, mat2)
-    return finish("mm", ops.mm(input, mat2), out)
+    return finish("mm", mm_pair(input, mat2), out)
 
 
 def check_matrices(a: Tensor, b: Tensor, rows: int | None = None) -> None:
@@ -118,7 +128,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     require_tensor("bmm", input)
     require_tensor("bmm", mat2, "mat2", 2)
     check_batches(input, mat2)
-    return finish("bmm", ops.bmm(input, mat2), out)
+    return finish("bmm", bmm_pair(input, mat2), out)
 
 
 def check_batches(a: Tensor, b: Tensor) -> None:
@@ -146,7 +156,7 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     require_tensor("mv", input)
     require_tensor("mv", vec, "vec", 2)
     check_vector(input, vec)
-    return finish("mv", ops.mv(input, vec), out)
+    return finish("mv", mv_pair(input, vec), out)
 
 
 def check_vector(a: Tensor, v: Tensor, rows: int | None = None) -> None:
@@ -161,17 +171,18 @@ def check_vector(a: Tensor, v: Tensor, rows: int | None = None) -> None:
         raise RuntimeError(f"addmv input tensors must have the same dtype, but got {legacy(v)}, {legacy(a)}, and {legacy(v)}")
 
 
-def check_vectors(a: Tensor, b: Tensor, name: str = "dot") -> None:
+def check_vectors(a: Tensor, b: Tensor) -> None:
     one, two = a._data, b._data
     if one.ndim != 1 or two.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {one.ndim}D and {two.ndim}D tensors")
     if one.dtype != two.dtype:
-        raise RuntimeError(f"{name} : expected both vectors to have same dtype, but found {legacy(a)} and {legacy(b)}")
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {legacy(a)} and {legacy(b)}")
     if one.size != two.size:
         raise RuntimeError(
             f"inconsistent tensor size, expected tensor [{one.size}] and src [{two.size}] to have the same number of elements, "
             f"but got {one.size} and {two.size} elements respectively"
         )
+    refuse_bool("dot", a)
 
 
 @public
@@ -180,7 +191,7 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     require_tensor("dot", input)
     require_tensor("dot", tensor, "tensor", 2)
     check_vectors(input, tensor)
-    return finish("dot", ops.dot(input, tensor), out)
+    return finish("dot", dot_pair(input, tensor), out)
 
 
 @public
@@ -189,7 +200,7 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     require_tensor("vdot", input)
     require_tensor("vdot", other, "other", 2)
     check_vectors(input, other)
-    return finish("vdot", ops.vdot(input, other), out)
+    return finish("vdot", vdot_pair(input, other), out)
 
 
 @public
@@ -199,7 +210,8 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         require_tensor("outer", t, name, position)
         if t._data.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {t._data.ndim}-D")
-    return finish("outer", ops.outer(*promoted(input, vec2)), out)
+    result = outer_pair(*promoted(input, vec2))
+    return result if out is None else write_out("outer", out, result)
 
 
 def promoted(*tensors: Tensor) -> list[Tensor]:
@@ -224,55 +236,57 @@ def matmul_any(input: Tensor, other: Tensor) -> Tensor:
 
 def matrix_times_matrix(a: Tensor, b: Tensor) -> Tensor:
     check_matrices(a, b)
-    return ops.mm(a, b)
+    return mm_pair(a, b)
 
 
 def vector_times_vector(a: Tensor, b: Tensor) -> Tensor:
     check_vectors(a, b)
-    return ops.dot(a, b)
+    return dot_pair(a, b)
 
 
 def matrix_times_vector(a: Tensor, b: Tensor) -> Tensor:
     check_vector(a, b)
-    return ops.mv(a, b)
+    return mv_pair(a, b)
 
 
 def vector_times_matrix(a: Tensor, b: Tensor) -> Tensor:
     check_matrices(a, b, 1)
-    return ops.vecmat(a, b)
+    return vecmat_pair(a, b)
 
 
 def batch_times_matrix(a: Tensor, b: Tensor) -> Tensor:
     check_matrices(a, b, math.prod(a._data.shape[:-1]))
-    return ops.fold_mm(a, b)
+    return fold_mm_pair(a, b)
 
 
 def batch_times_vector(a: Tensor, b: Tensor) -> Tensor:
     check_vector(a, b, math.prod(a._data.shape[:-1]))
-    return ops.fold_mv(a, b)
+    return fold_mv_pair(a, b)
 
 
 def matrix_times_batch(a: Tensor, b: Tensor) -> Tensor:
     check_batched(a, b)
-    return ops.spread_mm(a, b)
+    return spread_mm_pair(a, b)
 
 
 def vector_times_batch(a: Tensor, b: Tensor) -> Tensor:
     row = reshape(a, (1, a._data.shape[0]))
     check_batched(row, b)
-    return reshape(ops.matmul(row, b), (*b._data.shape[:-2], b._data.shape[-1]))
+    return reshape(matmul_pair(row, b), (*b._data.shape[:-2], b._data.shape[-1]))
 
 
 def batch_times_batch(a: Tensor, b: Tensor) -> Tensor:
     check_batched(a, b)
-    return ops.matmul(a, b)
+    return matmul_pair(a, b)
 
 
 def check_batched(a: Tensor, b: Tensor) -> None:
     one, two = a._data.shape, b._data.shape
     if one[-1] != two[-2]:
         batch = math.prod(np.broadcast_shapes(one[:-2], two[:-2]))
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {one[-1]}] but got: [{batch}, {two[-2]}].")
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {one[-1]}] but got: [{batch}, {two[-2]}]."
+        )
     rank = max(len(one), len(two))
     for d in range(rank - 3, -1, -1):
         p, q = ((1,) * (rank - len(s)) + s for s in (one, two))
@@ -322,13 +336,15 @@ def check_spread(have: tuple, shape: tuple) -> None:
     lead = len(shape) - len(have)
     if lead < 0:
         raise RuntimeError(
-            f"expand(torch.FloatTensor{{{list(have)}}}, size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater or "
+            f"expand(torch.FloatTensor{{{list(have)}}}, size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater "
+            "or "
             f"equal to the number of dimensions in the tensor ({len(have)})"
         )
     for d in range(len(shape) - 1, lead - 1, -1):
         if have[d - lead] not in (1, shape[d]):
             raise RuntimeError(
-                f"The expanded size of the tensor ({shape[d]}) must match the existing size ({have[d - lead]}) at non-singleton dimension {d}.  "
+                f"The expanded size of the tensor ({shape[d]}) must match the existing size ({have[d - lead]}) at non-singleton "
+                f"dimension {d}.  "
                 f"Target sizes: {list(shape)}.  Tensor sizes: {list(have)}"
             )
 
@@ -400,9 +416,11 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
             raise RuntimeError(f"Boolean {name} only supported for Boolean results.")
     tensors = promoted(input, vec1, vec2)
     if tensors[0]._data.dtype == bool:
-        product = ops.outer(*tensors[1:]) if alpha else zero_like(tensors)
-        return finish("addr", product | tensors[0] if beta else product, out)
-    return finish("addr", ops.addr(*tensors, factor(beta, tensors[0]), factor(alpha, tensors[0])), out)
+        product = outer_pair(*tensors[1:]) if alpha else zero_like(tensors)
+        result = product | tensors[0] if beta else product
+    else:
+        result = ops.addr(*tensors, factor(beta, tensors[0]), factor(alpha, tensors[0]))
+    return result if out is None else write_out("addr", out, result)
 
 
 def zero_like(tensors: list[Tensor]) -> Tensor:
@@ -413,7 +431,7 @@ def zero_like(tensors: list[Tensor]) -> Tensor:
 
 @public
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """`beta * input + alpha * bmm(batch1, batch2)`, (b, n, k) and (b, k, m). Example: `baddbmm(zeros(4), ones(2, 3, 5), ones(2, 5, 4)).shape`."""
+    """`beta * input + alpha * bmm(batch1, batch2)`, (b, n, k) and (b, k, m). Example: `baddbmm(zeros(1), a, b)`."""
     check_all("baddbmm", input=input, batch1=batch1, batch2=batch2)
     one, two = batch1._data.shape, batch2._data.shape
     if len(one) == len(two) == 3:
@@ -427,7 +445,7 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alp
 
 @public
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """`beta * input + alpha * bmm(batch1, batch2).sum(0)`, (b, n, k) and (b, k, m). Example: `addbmm(zeros(4), ones(2, 3, 5), ones(2, 5, 4))`."""
+    """`beta * input + alpha * bmm(batch1, batch2).sum(0)`, (b, n, k) and (b, k, m). Example: `addbmm(zeros(1), a, b)`."""
     check_all("addbmm", input=input, batch1=batch1, batch2=batch2)
     one, two = batch1._data.shape, batch2._data.shape
     for name, shape in (("batch1", one), ("batch2", two)):
@@ -454,7 +472,8 @@ def trace(input: Tensor) -> Tensor:
 
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cdist", "chain_matmul", "cross", "dot", "einsum", "ger", "inner", "kron", "matmul",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cdist", "chain_matmul", "cross", "dot", "einsum", "ger", "inner", "kron",
+    "matmul",
     "mm", "mv", "outer", "tensordot", "trace", "vdot",
 ]  # fmt: skip
 METHODS = [n for n in __all__ if n not in ("cdist", "chain_matmul", "einsum", "tensordot")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule._core import dtypes, modes
+from chainrule._core import modes
 from chainrule._core.types import Size, channels_last, channels_last_3d, contiguous_format, memory_format as MemoryFormat, preserve_format
 from chainrule.autograd.node import Node
 from chainrule.functions import shape as views
@@ -16,14 +16,14 @@ from chainrule.functions.creation import blank
 from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable
 from chainrule.ops.overrides import public
-from chainrule.ops.shape import Layout, layout_of, look
+from chainrule.ops.shape import Layout, derive, layout_of, look
 from chainrule.tensor import Tensor, root_memory
 
 LAST = {channels_last: (4, (0, 2, 3, 1)), channels_last_3d: (5, (0, 2, 3, 4, 1))}
 DETACHED_VIEW = (
     "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and "
-    "gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To "
-    "fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
+    "gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. "
+    "To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
 )
 
 # What a tensor says of itself
@@ -80,6 +80,16 @@ def is_set_to(input: Tensor, tensor: Tensor) -> bool:
     return a.shape == b.shape and a.strides == b.strides and ops.address(a) == ops.address(b)
 
 
+def dim_order(input: Tensor, *, ambiguity_check: bool | list = False) -> tuple[int, ...]:
+    """The dimensions from the outermost in memory to the innermost. Example: `ones(2, 3).t().dim_order()` is `(1, 0)`."""
+    sizes, strides = input._data.shape, input._data.strides
+    if ambiguity_check and len({s for n, s in zip(sizes, strides) if n > 1}) < len([n for n in sizes if n > 1]):
+        raise RuntimeError("The tensor does not have unique dim order, or cannot map to exact one of the given memory formats.")
+    if 0 in strides:
+        return tuple(range(len(sizes)))
+    return tuple(sorted(range(len(sizes)), key=lambda d: -strides[d]))
+
+
 # Copies
 
 
@@ -92,19 +102,22 @@ def clone(input: Tensor, *, memory_format: MemoryFormat | None = preserve_format
         tensor([1., 1.])
     """
     require_tensor("clone", input)
-    return ops.clone(input, *copy_order(input._data, memory_format))
+    return duplicate(input, memory_format)
 
 
-def copy_order(a: np.ndarray, memory_format: MemoryFormat | None) -> tuple:
+def duplicate(input: Tensor, memory_format: MemoryFormat | None) -> Tensor:
+    order = copy_order(input._data, memory_format)
+    return derive(ops.clone, input, ops.clone.kernel(input._data, order), order)
+
+
+def copy_order(a: np.ndarray, memory_format: MemoryFormat | None) -> Any:
     """How `ops.clone` should order a copy of `a` in memory."""
     if memory_format in LAST:
         rank, order = LAST[memory_format]
         if a.ndim != rank:
             raise RuntimeError(f"required rank {rank} tensor to use {memory_format.name} format")
-        return (order,)
-    if memory_format is contiguous_format or 0 in a.strides:
-        return ("C",)
-    return ("K",)
+        return order
+    return "C" if memory_format is contiguous_format or 0 in a.strides else "K"
 
 
 @public
@@ -114,7 +127,7 @@ def contiguous(input: Tensor, *, memory_format: MemoryFormat = contiguous_format
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
     if is_contiguous(input, memory_format=memory_format):
         return input
-    return ops.clone(input, *copy_order(input._data, memory_format))
+    return duplicate(input, memory_format)
 
 
 @public
@@ -152,8 +165,8 @@ def target_layout(input: Tensor, size: Sequence[int], stride: Sequence[int], sto
     memory = root_memory(input._data)
     if target.extent() * input._data.itemsize > memory.nbytes:
         raise RuntimeError(
-            f"setStorage: sizes {list(sizes)}, strides {list(strides)}, storage offset {offset}, and itemsize {input._data.itemsize} requiring a "
-            f"storage size of {target.extent() * input._data.itemsize} are out of bounds for storage of size {memory.nbytes}"
+            f"setStorage: sizes {list(sizes)}, strides {list(strides)}, storage offset {offset}, and itemsize {input._data.itemsize} "
+            f"requiring a storage size of {target.extent() * input._data.itemsize} are out of bounds for storage of size {memory.nbytes}"
         )
     return source, target
 
@@ -169,6 +182,18 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
     """
     require_tensor("as_strided", input)
     return ops.as_strided(input, *target_layout(input, size, stride, storage_offset))
+
+
+def as_subclass(input: Tensor, cls: type) -> Any:
+    """A view of the tensor as an object of a subclass of Tensor, through which gradients flow."""
+    if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+        raise TypeError(
+            "Creating a Tensor subclass from a class that does not inherit from Tensor is not possible. Make sure your class inherits from "
+            "Tensor."
+        )
+    y = look(ops.alias, input, input._data[...])
+    y.__class__ = cls
+    return y
 
 
 # A tensor that changes its own shape
@@ -190,6 +215,8 @@ def reseat(input: Tensor, viewed: Tensor) -> Tensor:
     """Make `input` the view of itself that `viewed` is."""
     input._data = viewed._data
     input._versions[0] += 1
+    if viewed._tangents is not None:
+        input._tangents = viewed._tangents
     if viewed._tracked:
         in_place(viewed._edge)
         input._edge, input._tracked = viewed._edge, True
@@ -230,9 +257,9 @@ def resize_(input: Tensor, *sizes: Any, memory_format: MemoryFormat | None = Non
         layout = Layout(shape, layout_of(wanted).strides, layout_of(a).offset)
         memory = root_memory(a)
         if layout.extent() * a.itemsize <= memory.nbytes:
-            input._data = ops.window(a, shape, wanted.strides)
+            input._data = ops.window(a, shape, wanted.strides, inside=False)
         else:
-            held = ops.window(a, ((memory.nbytes - layout.offset * a.itemsize) // a.itemsize,), (a.itemsize,))
+            held = ops.window(a, ((memory.nbytes - layout.offset * a.itemsize) // a.itemsize,), (a.itemsize,), inside=False)
             grown = np.empty(wanted.size, a.dtype)
             grown[: held.size] = held
             input._data = np.ndarray(shape, a.dtype, grown, 0, wanted.strides)
@@ -246,10 +273,29 @@ def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: MemoryForm
     return resize_(input, the_template._data.shape, memory_format=memory_format)
 
 
+def set_(
+    input: Tensor, source: Tensor | None = None, storage_offset: int | None = None, size: Sequence[int] | None = None, stride: Any = ()
+) -> Tensor:
+    """Make this tensor look at the memory of `source` (nothing, if it is None), as `source` does or as the other arguments say."""
+    check_writable(input, modes.grad_enabled(), uniform=True)
+    if source is None:
+        input._data = np.empty(0, input._data.dtype)
+    else:
+        if source._data.dtype != input._data.dtype:
+            raise RuntimeError(
+                f"Could not set tensor of type {views.input_type(source)} to a tensor of type {views.input_type(input)}"
+            )
+        if size is not None:
+            source = as_strided(source, size, stride or layout_of(np.empty(tuple(size), bool)).strides, storage_offset)
+        input._data = source._data
+    input._versions[0] += 1
+    return input
+
+
 nelement, ndimension = numel, dim
 __all__ = ["as_strided", "as_strided_", "clone", "detach", "detach_", "is_same_size", "numel", "resize_as_"]
 METHODS = [
-    "as_strided", "as_strided_", "clone", "contiguous", "detach", "detach_", "dim", "is_contiguous", "is_same_size", "is_set_to", "ndimension",
-    "nelement", "numel", "resize_", "resize_as_", "size", "squeeze_", "storage_offset", "stride", "swapaxes_", "swapdims_", "t_", "transpose_",
-    "unsqueeze_",
+    "as_strided", "as_strided_", "as_subclass", "clone", "contiguous", "detach", "detach_", "dim", "dim_order", "is_contiguous",
+    "is_same_size", "is_set_to", "ndimension", "nelement", "numel", "resize_", "resize_as_", "set_", "size", "squeeze_",
+    "storage_offset", "stride", "swapaxes_", "swapdims_", "t_", "transpose_", "unsqueeze_",
 ]  # fmt: skip

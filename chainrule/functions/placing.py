@@ -22,6 +22,7 @@ from chainrule.tensor import Tensor, adopt, wrap
 # Repeating
 
 
+@public
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """A copy, so many times along each dimension; further sizes in front add dimensions.
 
@@ -40,10 +41,10 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 
 
 @public
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, dims: Any, *more: int) -> Tensor:
     """`repeat`, the counts filled up with ones in front. Example: `tile(ones(2, 2), (3,)).shape` is `torch.Size([2, 6])`."""
     require_tensor("tile", input)
-    counts = as_shape("tile", dims)
+    counts = as_shape("tile", (dims, *more))
     return repeat(input, (1,) * (input._data.ndim - len(counts)) + counts)
 
 
@@ -109,12 +110,10 @@ def interleaved(repeats: Tensor, output_size: int | None) -> np.ndarray:
 
 
 @public
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, dims: Any, *more: int) -> Tensor:
     """A copy with the elements of `dims` in reverse order. Example: `flip(arange(3), (0,))` is `tensor([2, 1, 0])`."""
     require_tensor("flip", input)
-    if not dims:
-        raise TypeError('flip() missing 1 required positional arguments: "dims"')
-    return ops.flip(input, wrap_dims(as_shape("flip", dims), input._data.ndim, empty_is_all=False))
+    return ops.flip(input, wrap_dims(as_shape("flip", (dims, *more)), input._data.ndim, empty_is_all=False))
 
 
 @public
@@ -147,9 +146,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
         raise RuntimeError("`shifts` required")
     if len(moves) != len(axes) and not (len(moves) == 1 and not axes):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}")
-    if not input._data.size:
-        return looks.clone(input)
-    return ops.roll(input, moves, tuple([wrap_dim(d, input._data.ndim) for d in axes]) if input._data.ndim else ())
+    where = tuple([wrap_dim(d, input._data.ndim, scalar_ok=False) for d in axes])
+    return ops.roll(input, moves, where) if input._data.size else looks.clone(input)
 
 
 @public
@@ -192,8 +190,8 @@ def triangle(name: str, op: Callable, doc: str) -> Callable:
     return public(cut)
 
 
-tril = triangle("tril", ops.tril, "The lower triangles of matrices, up to and with `diagonal` (0 the main one, above it positive); zeros above.")
-triu = triangle("triu", ops.triu, "The upper triangles of matrices, from and with `diagonal` (0 the main one, above it positive); zeros below.")
+tril = triangle("tril", ops.tril, "The lower triangles of matrices, up to `diagonal` (0: the main one, above it positive); zeros above.")
+triu = triangle("triu", ops.triu, "The upper triangles of matrices, from `diagonal` on (0: the main one, above it positive); zeros below.")
 
 
 def triangle_indices(name: str, find: Callable) -> Callable:
@@ -216,7 +214,7 @@ def triangle_indices(name: str, find: Callable) -> Callable:
 
     indices.__name__ = indices.__qualname__ = name
     corner = "lower" if name == "tril_indices" else "upper"
-    indices.__doc__ = f"The rows and columns, as a (2, n) tensor, of the {corner} triangle of a `row` x `col` matrix, up to the diagonal `offset`."
+    indices.__doc__ = f"The places, a (2, n) tensor, of the {corner} triangle of a `row` x `col` matrix; `offset` moves the diagonal."
     return indices
 
 
@@ -277,6 +275,7 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 # Windows, padding, complex numbers
 
 
+@public
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """The view of all windows of `size` elements, `step` apart, of one dimension; what is inside a window is the last dimension.
 
@@ -316,7 +315,8 @@ def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor
             raise RuntimeError("narrow(): length must be non-negative.")
         if n + sides[i] + sides[i + 1] < 0:
             raise RuntimeError(
-                f"The input size {n}, plus negative padding {sides[i]} and {sides[i + 1]} resulted in a negative output size, which is invalid."
+                f"The input size {n}, plus negative padding {sides[i]} and {sides[i + 1]} resulted in a negative output size, which is "
+                "invalid."
             )
     if isinstance(value, Tensor):
         value = value.item()
@@ -340,7 +340,8 @@ def view_as_complex(input: Tensor) -> Tensor:
     a = input._data
     if input.dtype not in (dtypes.float32, dtypes.float64):
         raise RuntimeError(
-            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {dtypes.LEGACY[input.dtype]}"
+            "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
+            f"{dtypes.LEGACY[input.dtype]}"
         )
     if not a.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
@@ -408,12 +409,13 @@ def slice_bounds(input: Tensor, dim: int, start: int | None, end: int | None, st
 
 @public
 def slice_scatter(
-    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1, *, out: Tensor | None = None
 ) -> Tensor:
     """A copy with `src` in the place of the slice `start:end:step` of `dim`."""
     require_tensor("slice_scatter", input)
     where = slice_bounds(input, dim, start, end, step)
-    return ops.slice_scatter(input, matching(src, looks.slice_dim.kernel(input._data, *where).shape, input), *where)
+    result = ops.slice_scatter(input, matching(src, looks.slice_dim.kernel(input._data, *where).shape, input), *where)
+    return result if out is None else write_out("slice_scatter", out, result)
 
 
 @public
@@ -432,16 +434,6 @@ def as_strided_scatter(
     require_tensor("as_strided_scatter", input)
     source, target = memory.target_layout(input, size, stride, storage_offset)
     return ops.as_strided_scatter(input, matching(src, target.shape, input), source, target)
-
-
-@public
-def slice_inverse(
-    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> Tensor:
-    """The view of `input`'s storage in the shape of `src`, of which `input` is the slice `start:end:step` of `dim`."""
-    require_tensor("slice_inverse", input)
-    layout = looks.layout_of(src._data)
-    return memory.as_strided(input, layout.shape, layout.strides, layout.offset)
 
 
 # Copying forms of views
@@ -494,23 +486,44 @@ def copying(view: Callable, name: str) -> Callable:
     return public(copy)
 
 
-COPIES = {
-    "alias_copy": alias, "as_strided_copy": memory.as_strided, "detach_copy": memory.detach, "diagonal_copy": diagonal, "expand_copy": expand,
-    "narrow_copy": joining.narrow, "permute_copy": views.permute, "select_copy": joining.select, "slice_copy": slice_,
-    "split_copy": joining.split, "split_with_sizes_copy": joining.split_with_sizes, "squeeze_copy": views.squeeze, "t_copy": views.t,
-    "transpose_copy": views.transpose, "unbind_copy": joining.unbind, "unfold_copy": unfold, "unsqueeze_copy": views.unsqueeze,
-    "view_as_complex_copy": view_as_complex, "view_as_real_copy": view_as_real, "view_copy": view,
-}  # fmt: skip
-diagonal_copy: Callable
-globals().update({name: copying(function, name) for name, function in COPIES.items()})
+def narrowed(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """`narrow`, with the error that `narrow_copy` gives for a dimension that is not there."""
+    if 0 < input._data.ndim <= dim:
+        raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.")
+    return joining.narrow(input, dim, start, length)
+
+
+alias_copy = copying(alias, "alias_copy")
+as_strided_copy = copying(memory.as_strided, "as_strided_copy")
+detach_copy = copying(memory.detach, "detach_copy")
+diagonal_copy = copying(diagonal, "diagonal_copy")
+expand_copy = copying(expand, "expand_copy")
+narrow_copy = copying(narrowed, "narrow_copy")
+permute_copy = copying(views.permute, "permute_copy")
+select_copy = copying(joining.select, "select_copy")
+slice_copy = copying(slice_, "slice_copy")
+split_copy = copying(joining.split, "split_copy")
+split_with_sizes_copy = copying(joining.split_with_sizes, "split_with_sizes_copy")
+squeeze_copy = copying(views.squeeze, "squeeze_copy")
+t_copy = copying(views.t, "t_copy")
+transpose_copy = copying(views.transpose, "transpose_copy")
+unbind_copy = copying(joining.unbind, "unbind_copy")
+unfold_copy = copying(unfold, "unfold_copy")
+unsqueeze_copy = copying(views.unsqueeze, "unsqueeze_copy")
+view_as_complex_copy = copying(view_as_complex, "view_as_complex_copy")
+view_as_real_copy = copying(view_as_real, "view_as_real_copy")
+view_copy = copying(view, "view_copy")
 
 __all__ = [
-    *COPIES, "as_strided_scatter", "constant_pad_nd", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "flip", "fliplr", "flipud",
-    "repeat_interleave", "roll", "rot90", "select_scatter", "slice_inverse", "slice_scatter", "tile", "tril", "tril_indices", "triu", "triu_indices",
-    "vander", "view_as_complex", "view_as_real",
+    "alias_copy", "as_strided_copy", "as_strided_scatter", "constant_pad_nd", "detach_copy", "diag", "diag_embed", "diagflat",
+    "diagonal", "diagonal_copy", "diagonal_scatter", "expand_copy", "flip", "fliplr", "flipud", "narrow_copy", "permute_copy",
+    "repeat_interleave", "roll", "rot90", "select_copy", "select_scatter", "slice_copy", "slice_scatter", "split_copy",
+    "split_with_sizes_copy", "squeeze_copy", "t_copy", "tile", "transpose_copy", "tril", "tril_indices", "triu", "triu_indices",
+    "unbind_copy", "unfold_copy", "unsqueeze_copy", "vander", "view_as_complex", "view_as_complex_copy", "view_as_real",
+    "view_as_real_copy", "view_copy",
 ]  # fmt: skip
 METHODS = [
-    "as_strided_scatter", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "flip", "fliplr", "flipud", "narrow_copy", "repeat",
-    "repeat_interleave", "roll", "rot90", "select_scatter", "slice_inverse", "slice_scatter", "tile", "tril", "triu", "unfold",
+    "as_strided_scatter", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "flip", "fliplr", "flipud", "narrow_copy",
+    "repeat", "repeat_interleave", "roll", "rot90", "select_scatter", "slice_scatter", "tile", "tril", "triu", "unfold",
 ]  # fmt: skip
 INPLACE = ["tril", "triu"]

@@ -5,32 +5,37 @@ Most are generated from their op (`ops.pointwise_form`); written out here are th
 
 from __future__ import annotations
 
+import builtins
 import numbers
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from chainrule import return_types
 from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor
-from chainrule.ops import activation, special
-from chainrule.ops import pointwise as ops
+from chainrule.ops import activation, pointwise as ops, special
+from chainrule.ops.direct import direct
 from chainrule.ops.inplace import inplace, write_out
 from chainrule.ops.overrides import public
-from chainrule.ops.pointwise_form import BFLOAT16, Pointwise, operand, result_type
-from chainrule.tensor import Tensor, adopt, wrap
+from chainrule.ops.pointwise_form import Pointwise, operand, result_type
+from chainrule.tensor import Tensor, wrap
 
 # Straight from their ops
 DIRECT = (
-    "abs", "acos", "acosh", "angle", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
-    "bitwise_right_shift", "bitwise_xor", "ceil", "copysign", "cos", "cosh", "deg2rad", "eq", "exp", "exp2", "expm1", "floor", "floor_divide",
-    "fmax", "fmin", "fmod", "frac", "gcd", "ge", "gt", "heaviside", "hypot", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "lcm", "le",
-    "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "lt", "maximum", "minimum", "mul", "ne", "neg", "nextafter", "rad2deg",
+    "abs", "acos", "acosh", "angle", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_left_shift", "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "ceil", "copysign", "cos", "cosh", "deg2rad", "eq", "exp", "exp2", "expm1", "floor",
+    "floor_divide",
+    "fmax", "fmin", "fmod", "frac", "gcd", "ge", "gt", "heaviside", "hypot", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "lcm",
+    "le",
+    "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "lt", "maximum", "minimum", "mul", "ne", "neg", "nextafter", "rad2deg",
     "reciprocal", "remainder", "rsqrt", "sgn", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "xlogy",
 )  # fmt: skip
 for _name in DIRECT:
     globals()[_name] = getattr(ops, _name).function
-SPECIAL = ("digamma", "erf", "erfc", "erfinv", "i0", "lgamma", "sigmoid")
+SPECIAL = ("digamma", "erf", "erfc", "erfinv", "i0", "igamma", "igammac", "lgamma", "sigmoid")
 for _name in SPECIAL:
     globals()[_name] = getattr(special, _name).function
 relu = activation.relu.function
@@ -74,6 +79,7 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
         >>> rsub(tensor([1., 2.]), 3)
         tensor([2., 1.])
     """
+    require_tensor("rsub", input)
     return _rsub(input if alpha == 1 else scaled("rsub", other, input, alpha), other)
 
 
@@ -87,7 +93,7 @@ def scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     if compute is not dtypes.bool_ and isinstance(alpha, bool):
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
-    if isinstance(alpha, complex) and not compute.is_complex:
+    if isinstance(alpha, builtins.complex) and not compute.is_complex:
         raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
     if compute is dtypes.bool_:
         alpha = bool(alpha)
@@ -130,13 +136,15 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
 
 @public
 def pow_number(input: Tensor, exponent: Any, out: Tensor | None = None) -> Tensor:
-    compute = result_type((input, exponent))
-    if compute.category < dtypes.FLOATING and exponent < 0:
-        raise RuntimeError("Integers to negative integer powers are not allowed.")
-    return finish("pow", ops.pow_scalar(operand(input, compute), exponent), out)
+    if input._data.dtype.kind != "f" or isinstance(exponent, builtins.complex):
+        compute = result_type((input, exponent))
+        if compute.category < dtypes.FLOATING and exponent < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        input = operand(input, compute)
+    return finish("pow", _pow_scalar(input, exponent), out)
 
 
-_pow = ops.pow.function
+_pow, _pow_scalar, _clamp = ops.pow.function, direct(ops.pow_scalar), direct(ops.clamp)
 
 
 @public
@@ -148,7 +156,7 @@ def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tens
         tensor([8.], dtype=torch.float64)
     """
     given = [v for v in (input, exponent) if isinstance(v, Tensor)]
-    is_complex = any([v.dtype.is_complex for v in given]) or isinstance(input, complex) or isinstance(exponent, complex)
+    is_complex = any([v.dtype.is_complex for v in given]) or isinstance(input, builtins.complex) or isinstance(exponent, builtins.complex)
     wide = dtypes.complex128 if is_complex else dtypes.float64
     cast = [operand(v, wide) if isinstance(v, Tensor) else v for v in (input, exponent)]
     return pow(*cast, out=out)
@@ -193,7 +201,23 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
 @public
 def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`input * 2 ** other`."""
+    require_tensor("ldexp", input)
+    require_tensor("ldexp", other, "other", 2)
     return ops.mul.function(input, _pow(2.0, other), out=out)
+
+
+@public
+def frexp(input: Tensor, *, out: Any = None) -> Any:
+    """The named tuple (mantissa, exponent): `input` is mantissa * 2 ** exponent, |mantissa| in [0.5, 1).
+
+    Example:
+        >>> frexp(tensor([8.])).exponent
+        tensor([4], dtype=torch.int32)
+    """
+    require_tensor("frexp", input)
+    if not input.dtype.is_floating_point:
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
+    return finish("frexp", return_types.frexp(*ops.frexp(input)), out)
 
 
 def finish(name: str, result: Any, out: Any) -> Any:
@@ -201,6 +225,9 @@ def finish(name: str, result: Any, out: Any) -> Any:
 
 
 # Extrema and choices
+
+
+REAL = (int, float)
 
 
 def bounds(input: Tensor, *limits: Any) -> dtypes.dtype:
@@ -221,13 +248,15 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     require_tensor("clamp", input)
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if input._data.dtype.kind == "f" and (min is None or min.__class__ in REAL) and (max is None or max.__class__ in REAL):
+        return finish("clamp", _clamp(input, min, max), out)
     given = [isinstance(v, Tensor) for v in (min, max) if v is not None]
     if any(given) and not all(given):
         raise TypeError("clamp() received an invalid combination of arguments: min and max must both be numbers or both be Tensors")
     compute = bounds(input, min, max)
     input = operand(input, compute)
     if not given[0]:
-        return finish("clamp", ops.clamp(input, min, max), out)
+        return finish("clamp", _clamp(input, min, max), out)
     min, max = [v if v is None else operand(v, compute) for v in (min, max)]
     if min is None or max is None:
         return finish("clamp", ops.clamp_max_tensor(input, max) if min is None else ops.clamp_min_tensor(input, min), out)
@@ -261,13 +290,17 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
     if input is None and other is None:
         return tuple([wrap(index) for index in np.atleast_1d(condition._data).nonzero()])
     for position, v in enumerate((input, other), 2):
-        if not isinstance(v, (Tensor, numbers.Number)):
-            raise TypeError(f"where(): argument '{'input' if position == 2 else 'other'}' (position {position}) must be Tensor, not {type(v).__name__}")
+        if not isinstance(v, Tensor) and not isinstance(v, numbers.Number):
+            raise TypeError(
+                f"where(): argument '{'input' if position == 2 else 'other'}' (position {position}) must be Tensor, not {type(v).__name__}"
+            )
     if condition._data.dtype.kind != "b":
         kind = dtypes.LEGACY[condition.dtype]
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind}")
-    compute = result_type((input, other))
-    return finish("where", ops.where(condition, operand(input, compute), operand(other, compute)), out)
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor) or input._data.dtype != other._data.dtype:
+        compute = result_type((input, other))
+        input, other = operand(input, compute), operand(other, compute)
+    return finish("where", ops.where(condition, input, other), out)
 
 
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
@@ -286,15 +319,15 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     require_tensor("masked_fill", input)
     require_tensor("masked_fill", mask, "mask", 2)
     if mask._data.dtype.kind != "b":
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.name}")
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {dtypes.LEGACY[mask.dtype].lower()}")
     if not isinstance(value, Tensor):
-        if isinstance(value, complex) and not input.dtype.is_complex:
-            raise RuntimeError("value cannot be converted to type " + input.dtype.name + " without overflow")
+        if isinstance(value, builtins.complex) and not input.dtype.is_complex:
+            raise RuntimeError(f"value cannot be converted to type {dtypes.LEGACY[input.dtype].lower()} without overflow")
         return ops.masked_fill_scalar(input, mask, number_for(value, input._data.dtype))
     if value._data.ndim:
-        raise RuntimeError(
-            f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value._data.ndim} dimension(s)."
-        )
+        raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value._data.ndim} dimension(s).")
+    if value.dtype.is_complex and not input.dtype.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {dtypes.LEGACY[input.dtype].lower()} without overflow")
     return ops.masked_fill(input, mask, operand(value, input.dtype))
 
 
@@ -304,7 +337,9 @@ def number_for(value: Any, dtype: np.dtype) -> Any:
 
 
 @public
-def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None, *, out: Tensor | None = None) -> Tensor:
+def nan_to_num(
+    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """Numbers in place of NaN and, by default the largest ones, of the infinities.
 
     Example:
@@ -330,7 +365,9 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     require_tensor("lerp", end, "end", 2)
     for name, v in (("end", end), ("weight", weight)):
         if isinstance(v, Tensor) and v.dtype is not input.dtype:
-            raise RuntimeError(f"expected dtype {input.dtype.name} for `{name}` but got dtype {v.dtype.name}")
+            raise RuntimeError(
+                f"expected dtype {dtypes.LEGACY[input.dtype].lower()} for `{name}` but got dtype {dtypes.LEGACY[v.dtype].lower()}"
+            )
     if input.dtype.category < dtypes.FLOATING:
         raise NotImplementedError(f"\"lerp_kernel_scalar\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
     return finish("lerp", (ops.lerp if isinstance(weight, Tensor) else ops.lerp_scalar)(input, end, weight), out)
@@ -348,9 +385,10 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, 
     operands = promoted(input, tensor1, tensor2)
     if tensor1.dtype.category < dtypes.FLOATING and tensor2.dtype.category < dtypes.FLOATING:
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of tensor1 and "
-            "tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for "
-            "integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter "
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of "
+            "tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / tensor2))"
+            ".to(input.dtype) for integer inputs and as "
+            "(input + value * tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter "
             "implementation: (input + value * tensor1 / tensor2), for all dtypes."
         )
     return finish("addcdiv", ops.addcdiv(*operands, value), out)
@@ -373,6 +411,7 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
         tensor([0.])
     """
     require_tensor("logit", input)
+    require_kind("logit", input, dtypes.COMPLEX)
     return finish("logit", special.logit(operand(input, floating(input)), eps), out)
 
 
@@ -392,6 +431,12 @@ def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     return finish("mvlgamma", special.mvlgamma(operand(input, floating(input)), p), out)
+
+
+def require_kind(name: str, input: Tensor, *refused: int) -> None:
+    """NotImplementedError for types of these categories."""
+    if input.dtype.category in refused:
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
 
 
 def floating(t: Tensor) -> dtypes.dtype:
@@ -449,7 +494,7 @@ def is_conj(input: Tensor) -> bool:
 is_neg = is_conj
 
 
-def joined(name: str, op: Pointwise, a: Tensor, b: Tensor, out: Any, words: str) -> Tensor:
+def joined(name: str, op: Pointwise, a: Tensor, b: Tensor, out: Any) -> Tensor:
     require_tensor(name, a)
     require_tensor(name, b, "other", 2)
     kinds = [dtypes.LEGACY[t.dtype] for t in (a, b)]
@@ -457,7 +502,11 @@ def joined(name: str, op: Pointwise, a: Tensor, b: Tensor, out: Any, words: str)
         raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {kinds[0]} and {kinds[1]}")
     if kinds[0] != kinds[1]:
         raise RuntimeError(f"Expected object of scalar type {kinds[0]} but got scalar type {kinds[1]} for second argument")
-    return finish(name, op(a, b), out)
+    result = op(a, b)
+    if out is not None and out.dtype is not result.dtype:
+        wanted, given = dtypes.LEGACY[result.dtype], dtypes.LEGACY[out.dtype]
+        raise RuntimeError(f"Expected object of scalar type {wanted} but got scalar type {given} for argument 'out'")
+    return finish(name, result, out)
 
 
 @public
@@ -468,87 +517,13 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
         >>> complex(tensor([1.]), tensor([2.]))
         tensor([1.+2.j])
     """
-    return joined("complex", ops.complex, real, imag, out, "complex")
+    return joined("complex", ops.complex, real, imag, out)
 
 
 @public
 def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The complex tensor with these moduli and angles."""
-    return joined("polar", ops.polar, abs, angle, out, "polar")
-
-
-# Logic and comparison
-
-
-def logical(name: str) -> Callable:
-    op = getattr(ops, name)
-
-    def function(input: Any, *other: Any, out: Tensor | None = None) -> Tensor:
-        return op.function(input, *other, out=out)
-
-    return function
-
-
-logical_and, logical_or, logical_xor, logical_not = (
-    getattr(ops, n).function for n in ("logical_and", "logical_or", "logical_xor", "logical_not")
-)
-
-
-@public
-def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """Which elements satisfy |input - other| <= atol + rtol * |other|; both have one type.
-
-    Example:
-        >>> isclose(tensor([1., 2.]), tensor([1., 2.1]))
-        tensor([ True, False])
-    """
-    require_tensor("isclose", input)
-    require_tensor("isclose", other, "other", 2)
-    if input.dtype is not other.dtype:
-        raise RuntimeError(f"{dtypes.LEGACY[input.dtype]} did not match {dtypes.LEGACY[other.dtype]}")
-    for name, v in (("rtol", rtol), ("atol", atol)):
-        if v < 0:
-            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {v:g}")
-    a, b = input._data, other._data
-    if a.dtype is BFLOAT16:
-        a, b = a.astype(np.float32), b.astype(np.float32)
-    with np.errstate(all="ignore"):
-        close = a == b
-        if equal_nan:
-            close = close | ((a != a) & (b != b))
-        if rtol or atol:
-            if a.dtype.kind in "biu":
-                a, b = a.astype(np.float64), b.astype(np.float64)
-            error = np.abs(a - b)
-            close = close | (np.isfinite(error) & (error <= atol + np.abs(rtol * b)))
-    return wrap(np.asarray(close))
-
-
-@public
-def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    """Whether `isclose` holds everywhere."""
-    return bool(isclose(input, other, rtol, atol, equal_nan)._data.all())
-
-
-@public
-def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether shapes and all elements are equal."""
-    require_tensor("equal", input)
-    require_tensor("equal", other, "other", 2)
-    return input._data.shape == other._data.shape and bool((input._data == other._data).all())
-
-
-@public
-def is_nonzero(input: Tensor) -> bool:
-    """Whether the only element is not zero."""
-    return bool(input)
-
-
-@public
-def isreal(input: Tensor) -> Tensor:
-    """Which elements have no imaginary part."""
-    data = input._data
-    return wrap(np.asarray(data.imag == 0) if data.dtype.kind == "c" else np.ones(data.shape, np.bool_))
+    return joined("polar", ops.polar, abs, angle, out)
 
 
 # Activations that PyTorch has at the top level (the others are in `nn.functional`)
@@ -557,12 +532,15 @@ def isreal(input: Tensor) -> Tensor:
 @public
 def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
     """`value` where elements are at most `threshold`."""
+    require_tensor("threshold", input)
     return activation.threshold(input, threshold, value)
 
 
 @public
 def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
+    require_tensor("celu", input)
+    require_kind("elu", input, dtypes.BOOL, dtypes.INTEGRAL)
     return activation.celu(input, alpha)
 
 
@@ -594,75 +572,36 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     return activation.hardshrink(input, lambd)
 
 
-# Operators
-
-
-def swapped(operator: Callable) -> Callable:
-    return lambda self, other: operator(other, self)
-
-
-def power_operator(self: Tensor, other: Any) -> Tensor:
-    if other.__class__ is int or other.__class__ is float:
-        if other == 2 and self._data.dtype.kind == "f":
-            return square_operator(self)
-        return pow_number(self, other)
-    return ops.pow.operator(self, other)
-
-
-square_operator = ops.square.operator
-
-
-def reversed_division(self: Tensor, other: Any) -> Any:
-    if not isinstance(other, (numbers.Number, Tensor, np.ndarray)):
-        return NotImplemented
-    return ops.mul.operator(ops.reciprocal.function(self), other)
-
-
-def invert(self: Tensor) -> Tensor:
-    if self._data.dtype.kind not in "biu":
-        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
-    return ops.bitwise_not.function(self)
-
-
-def real_setter(self: Tensor, value: Any) -> None:
-    ops.real(self).copy_(value)
-
-
-def imag_setter(self: Tensor, value: Any) -> None:
-    imag(self).copy_(value)
-
-
 __all__ = [
-    *DIRECT, *SPECIAL, *ALIASES, "add", "addcdiv", "addcmul", "allclose", "celu", "clamp", "clamp_max", "clamp_min", "clip", "complex", "conj",
-    "conj_physical", "div", "divide", "equal", "float_power", "hardshrink", "imag", "is_conj", "is_neg", "is_nonzero", "isclose", "isreal", "ldexp",
-    "lerp", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "masked_fill", "mvlgamma", "nan_to_num", "polar", "polygamma",
-    "positive", "pow", "prelu", "real", "relu", "relu_", "resolve_conj", "resolve_neg", "round", "rsub", "selu", "sign", "sub", "subtract",
+    *DIRECT, *SPECIAL, *ALIASES, "add", "addcdiv", "addcmul", "celu", "clamp", "clamp_max", "clamp_min", "clip", "complex",
+    "conj",
+    "conj_physical", "div", "divide", "float_power", "frexp", "hardshrink", "imag", "is_conj", "is_neg",
+    "ldexp",
+    "lerp", "logit", "masked_fill", "mvlgamma", "nan_to_num", "polar",
+    "polygamma",
+    "positive", "pow", "prelu", "real", "relu", "resolve_conj", "resolve_neg", "round", "rsub", "selu", "sign", "sub", "subtract",
     "threshold", "true_divide", "where",
 ]  # fmt: skip
 divide, subtract = div, sub
-NOT_METHODS = {"celu", "complex", "imag", "polar", "real", "relu_", "rsub", "selu", "threshold", "where"}
+NOT_METHODS = {"celu", "complex", "imag", "polar", "real", "rsub", "selu", "threshold", "where"}
 METHODS = [n for n in __all__ if n not in NOT_METHODS]
-_PLAIN = {"allclose", "equal", "is_conj", "is_neg", "is_nonzero", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal", "signbit"}
-INPLACE = [n for n in METHODS if n not in _PLAIN | {"conj", "positive", "prelu", "hardshrink", "resolve_conj", "resolve_neg", "masked_fill"}] + ["masked_fill"]
-relu_ = inplace(relu, "relu_")
-
-OPERATORS: dict[str, Any] = {
-    "__add__": ops.add.operator, "__radd__": ops.add.operator, "__sub__": ops.sub.operator, "__rsub__": ops.rsub.operator,
-    "__mul__": ops.mul.operator, "__rmul__": ops.mul.operator, "__truediv__": ops.div.operator, "__rtruediv__": reversed_division,
-    "__floordiv__": ops.floor_divide.operator, "__rfloordiv__": swapped(ops.floor_divide.operator),
-    "__mod__": ops.remainder.operator, "__rmod__": swapped(ops.remainder.operator), "__pow__": power_operator, "__rpow__": swapped(ops.pow.operator),
-    "__neg__": ops.neg.function, "__pos__": positive, "__abs__": ops.abs.function, "__invert__": invert,
-    "__eq__": ops.eq.operator, "__ne__": ops.ne.operator, "__lt__": ops.lt.operator, "__le__": ops.le.operator,
-    "__gt__": ops.gt.operator, "__ge__": ops.ge.operator,
-    "__and__": ops.bitwise_and.operator, "__rand__": swapped(ops.bitwise_and.operator), "__or__": ops.bitwise_or.operator,
-    "__ror__": swapped(ops.bitwise_or.operator), "__xor__": ops.bitwise_xor.operator, "__rxor__": swapped(ops.bitwise_xor.operator),
-    "__lshift__": ops.bitwise_left_shift.operator, "__rlshift__": swapped(ops.bitwise_left_shift.operator),
-    "__rshift__": ops.bitwise_right_shift.operator, "__rrshift__": swapped(ops.bitwise_right_shift.operator),
-    "__iadd__": inplace(add, "__iadd__"), "__isub__": inplace(sub, "__isub__"), "__imul__": inplace(ops.mul.function, "__imul__"),
-    "__itruediv__": inplace(div, "__itruediv__"), "__ifloordiv__": inplace(ops.floor_divide.function, "__ifloordiv__"),
-    "__imod__": inplace(ops.remainder.function, "__imod__"), "__ipow__": inplace(pow, "__ipow__"),
-    "__iand__": inplace(ops.bitwise_and.function, "__iand__"), "__ior__": inplace(ops.bitwise_or.function, "__ior__"),
-    "__ixor__": inplace(ops.bitwise_xor.function, "__ixor__"), "__ilshift__": inplace(ops.bitwise_left_shift.function, "__ilshift__"),
-    "__irshift__": inplace(ops.bitwise_right_shift.function, "__irshift__"),
-    "where": where_method, "real": property(real, real_setter), "imag": property(imag, imag_setter),
+_PLAIN = {
+    "angle", "conj", "fmax", "fmin", "frexp", "hardshrink", "is_conj", "is_neg", "isfinite",
+    "isinf",
+    "isnan", "isneginf", "isposinf", "logaddexp", "logaddexp2", "maximum", "minimum", "positive", "prelu", "resolve_conj",
+    "resolve_neg",
+    "signbit",
 }  # fmt: skip
+INPLACE = [n for n in METHODS if n not in _PLAIN]
+# In-place functions at the top level
+WRITERS = (
+    "abs", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "asin", "asinh", "atan", "atanh", "ceil",
+    "celu", "clamp",
+    "clamp_max", "clamp_min", "clip", "conj_physical", "cos", "cosh", "deg2rad", "erf", "erfc", "exp", "exp2", "expm1", "fix", "floor",
+    "frac", "gcd",
+    "i0", "lcm", "ldexp", "log", "log10", "log1p", "log2", "logit", "nan_to_num", "neg", "negative", "rad2deg", "reciprocal", "relu",
+    "round",
+    "rsqrt", "selu", "sigmoid", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "threshold", "trunc", "xlogy",
+)  # fmt: skip
+globals().update({f"{_name}_": inplace(globals()[_name], f"{_name}_") for _name in WRITERS})
+__all__ += [f"{_name}_" for _name in WRITERS]

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule._core import dtypes, generator as core, modes
 from chainrule._core.generator import default_generator, initial_seed, manual_seed, seed
-from chainrule.functions.arguments import as_dtype, as_shape, is_integer, require_tensor
+from chainrule.functions.arguments import is_integer, require_tensor
 from chainrule.functions.creation import blank_like, element, made, own, sizes
 from chainrule.kernels import random as draw
 from chainrule.ops.inplace import check_writable, overwrite, write_out
@@ -39,7 +39,7 @@ Generator.__module__ = "chainrule"
 default_generator.__class__ = Generator  # made in a room that knows no tensors
 
 
-def get_rng_state() -> Tensor:
+def get_rng_state() -> Any:
     """The default generator's state. Example: `s = get_rng_state(); a = rand(2); set_rng_state(s); rand(2)` is a again."""
     return default_generator.get_state()
 
@@ -58,32 +58,29 @@ def checked(function: str, generator: Any) -> core.Generator | None:
 # New tensors
 
 
-def drawn_as(function: str, dtype: Any, out: Tensor | None, default: dtypes.dtype | None = None) -> np.dtype:
-    """The type that a creation function draws in."""
-    if out is None:
-        return element(dtype if dtype is not None else default)
-    wanted = as_dtype(dtype)
-    if wanted is not None and wanted is not out.dtype:
-        raise RuntimeError(f"dtype {dtypes.LEGACY[wanted]} does not match dtype of out parameter ({dtypes.LEGACY[out.dtype]})")
-    return out._data.dtype
-
-
 def rand(
-    *args: Any, size: Any = None, generator: Any = None, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    *args: Any, size: Any = None, generator: Any = None, out: Tensor | None = None, dtype: Any = None, layout: Any = None,
+    device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform numbers in [0, 1) of the given sizes. Example: `rand(2, 3).shape` is `torch.Size([2, 3])`."""
-    data = draw.uniform(sizes("rand", args, size), drawn_as("rand", dtype, out), checked("rand", generator))
+    data = draw.uniform(sizes("rand", args, size), element(dtype, out), checked("rand", generator))
     return made("rand", data, out, layout, device, requires_grad, pin_memory)
 
 
 def randn(
-    *args: Any, size: Any = None, generator: Any = None, out: Tensor | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    *args: Any, size: Any = None, generator: Any = None, out: Tensor | None = None, dtype: Any = None, layout: Any = None,
+    device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Normal numbers of mean 0 and variance 1 of the given sizes. Example: `randn(2, 3).shape` is `torch.Size([2, 3])`."""
-    data = draw.normal(sizes("randn", args, size), drawn_as("randn", dtype, out), checked("randn", generator))
+    data = draw.normal(sizes("randn", args, size), element(dtype, out), checked("randn", generator))
     return made("randn", data, out, layout, device, requires_grad, pin_memory)
+
+
+def whole(dtype: Any, out: Tensor | None) -> np.dtype:
+    """The type of random integers: int64 unless it is given."""
+    return element(dtypes.int64 if dtype is None and out is None else dtype, out)
 
 
 def bounds(function: str, args: tuple, low: Any, high: Any) -> tuple[int, int, tuple]:
@@ -119,7 +116,7 @@ def randint(
     low, high, rest = bounds("randint", args, low, high)
     if len(rest) != (size is None) or (size is None and not isinstance(rest[0], (tuple, list))):
         raise TypeError("randint(): argument 'size' must be tuple of ints")
-    kind = drawn_as("randint", dtype, out, dtypes.int64)
+    kind = whole(dtype, out)
     data = draw.randint(sizes("randint", rest, size), kind, checked("randint", generator), low, high)
     return made("randint", data, out, layout, device, requires_grad, pin_memory)
 
@@ -131,7 +128,7 @@ def randperm(
     """The integers below n in random order. Example: `randperm(4).sort().values` is `tensor([0, 1, 2, 3])`."""
     if not is_integer(n):
         raise TypeError(f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}")
-    data = draw.randperm(int(n), drawn_as("randperm", dtype, out, dtypes.int64), checked("randperm", generator))
+    data = draw.randperm(int(n), whole(dtype, out), checked("randperm", generator))
     return made("randperm", data, out, layout, device, requires_grad, pin_memory)
 
 
@@ -153,8 +150,8 @@ def memory_order(a: np.ndarray) -> list[int]:
 
 
 def new_like(
-    function: str, input: Any, sample: Callable[[tuple, np.dtype, bool], np.ndarray], dtype: Any, layout: Any, device: Any, requires_grad: bool,
-    pin_memory: bool, memory_format: Any,
+    function: str, input: Any, sample: Callable[[tuple, np.dtype, bool], np.ndarray], dtype: Any, layout: Any, device: Any,
+    requires_grad: bool, pin_memory: bool, memory_format: Any,
 ) -> Tensor:  # fmt: skip
     require_tensor(function, input)
     data = blank_like(input._data, own(input, dtype), memory_format)
@@ -192,7 +189,8 @@ def randn_like(
 
 @public
 def randint_like(
-    input: Tensor, *args: Any, low: Any = None, high: Any = None, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    input: Tensor, *args: Any, low: Any = None, high: Any = None, generator: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Integers in [low, high) in input's shape and type, `randint_like(input, high)` or `randint_like(input, low, high)`.
@@ -239,7 +237,8 @@ def zeros_of(g: Any, shape: tuple) -> Any:
 DRAWS = {
     name: drawn_from(node, count)
     for name, node, count in (
-        ("bernoulli", "BernoulliBackward0", 1), ("poisson", "PoissonBackward0", 1), ("mean", "NormalBackward1", 1), ("std", "NormalBackward2", 1),
+        ("bernoulli", "BernoulliBackward0", 1), ("poisson", "PoissonBackward0", 1), ("mean", "NormalBackward1", 1), ("std",
+        "NormalBackward2", 1),
         ("normal", "NormalBackward3", 2),
     )
 }  # fmt: skip
@@ -259,7 +258,7 @@ def normal(
     if not of_means and not of_stds:
         if size is None or not isinstance(size, (tuple, list)):
             raise TypeError("normal(): argument 'size' must be tuple of ints when mean and std are numbers")
-        data = draw.normal(sizes("normal", (tuple(size),)), drawn_as("normal", dtype, out), source, float(mean), float(std))
+        data = draw.normal(sizes("normal", (tuple(size),)), element(dtype, out), source, float(mean), float(std))
         return made("normal", data, out, layout, device, requires_grad, pin_memory)
     if size is not None:
         raise TypeError("normal(): argument 'size' is only for a mean and a std that are numbers")
@@ -324,6 +323,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     require_tensor("multinomial", input)
     if not is_integer(num_samples):
         raise TypeError(f"multinomial(): argument 'num_samples' (position 2) must be int, not {type(num_samples).__name__}")
+    if isinstance(out, Tensor) and out.dtype is not dtypes.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {dtypes.LEGACY[out.dtype]}")
     result = wrap(np.ascontiguousarray(draw.multinomial(input._data, int(num_samples), replacement, checked("multinomial", generator))))
     return result if out is None else write_out("multinomial", out, result)
 
@@ -364,7 +365,8 @@ def refilled(node: str) -> Primitive:
 REFILLS = {
     name: refilled(f"{name.title().replace('_', '')}Backward{number}")
     for name, number in (
-        ("uniform", 0), ("normal", 0), ("bernoulli", 2), ("random", 2), ("exponential", 0), ("geometric", 0), ("cauchy", 0), ("log_normal", 0),
+        ("uniform", 0), ("normal", 0), ("bernoulli", 2), ("random", 2), ("exponential", 0), ("geometric", 0), ("cauchy", 0), ("log_normal",
+        0),
     )
 }  # fmt: skip
 
@@ -465,7 +467,8 @@ def log_normal_(self: Tensor, mean: float = 1.0, std: float = 2.0, generator: An
 
 
 __all__ = [
-    "Generator", "bernoulli", "binomial", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal", "poisson", "rand",
+    "Generator", "bernoulli", "binomial", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal",
+    "poisson", "rand",
     "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
 ]  # fmt: skip
 METHODS = [

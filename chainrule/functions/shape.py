@@ -47,13 +47,15 @@ def filled(function: str, shape: tuple, count: int) -> tuple[int, ...]:
     known = math.prod([n for n in shape if n != -1])
     if unknown and known == 0 and count == 0:
         raise RuntimeError(
-            f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be any value and is ambiguous"
+            f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be any value and "
+            "is ambiguous"
         )
     if known != count and not (unknown and known and count % known == 0):
         raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
     return tuple([count // known if n == -1 else n for n in shape])
 
 
+@public
 def view(input: Tensor, *shape: Any, size: Any = None, dtype: dtypes.dtype | None = None) -> Tensor:
     """The same memory in another shape (one size may be -1, to be worked out), or read as another dtype.
 
@@ -83,7 +85,10 @@ def view(input: Tensor, *shape: Any, size: Any = None, dtype: dtypes.dtype | Non
         y = a.reshape(filled("view", shape, a.size))
         if not np.may_share_memory(y, a) and a.size:
             raise RuntimeError(NOT_VIEWABLE) from None
-    return look(ops.view, input, y, y.shape)
+    made = y.shape
+    if made != shape:
+        filled("view", shape, a.size)
+    return look(ops.view, input, y, made)
 
 
 def view_dtype(input: Tensor, dtype: dtypes.dtype) -> Tensor:
@@ -128,24 +133,32 @@ def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
             raise TypeError(f"reshape() got an unexpected keyword argument '{next(iter(named))}'")
     if len(shape) == 1 and not isinstance(shape[0], int):
         shape = shape[0] if isinstance(shape[0], (tuple, list)) else as_shape("reshape", shape)
+    return reshaped(input, shape)
+
+
+def reshaped(input: Tensor, shape: Any) -> Tensor:
+    """`reshape`, its arguments unpacked."""
     a = input._data
     try:
         y = a.reshape(shape)
     except (ValueError, TypeError):
         y = a.reshape(filled("reshape", shape, a.size))
+    made = y.shape
+    if made != shape:
+        filled("reshape", shape, a.size)
     if not a.flags.c_contiguous:
         try:
-            y = a.reshape(y.shape, copy=False)
+            y = a.reshape(made, copy=False)
         except ValueError:
-            return ops.reshape(input, y.shape)
-    return look(ops.view, input, y, y.shape)
+            return ops.reshape(input, made)
+    return look(ops.view, input, y, made)
 
 
 @public
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """`input` in the shape of `other`."""
     require_tensor("reshape_as", other, "other")
-    return reshape(input, other._data.shape)
+    return reshaped(input, other._data.shape)
 
 
 @public
@@ -157,17 +170,19 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if not shape:
-        return reshape(input, (1,))
+        return reshaped(input, (1,))
     if start == end:
         return input
-    return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+    return reshaped(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 @public
 def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension; copied only if they must be."""
     require_tensor("ravel", input)
-    return reshape(input, (input._data.size,))
+    a = input._data
+    flat = input if a.flags.c_contiguous else ops.clone(input, "C")
+    return look(ops.view, flat, flat._data.reshape(a.size), (a.size,))
 
 
 @public
@@ -225,18 +240,21 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 # Broadcasting
 
 
+@public
 def expand(input: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """Dimensions of size 1, and new leading ones, repeated to `sizes` without copying; -1 leaves a dimension as it is.
 
     Example: `ones(3, 1).expand(-1, 4).shape` is `torch.Size([3, 4])`.
     """
-    shape = as_shape("expand", sizes if size is None else (size,))
+    shape = sizes if size is None else (size,)
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = shape[0]
     held = input._data.shape
     lead = len(shape) - len(held)
     if lead < 0:
         raise RuntimeError(
-            f"expand({input_type(input)}{{{list(held)}}}, size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater or "
-            f"equal to the number of dimensions in the tensor ({len(held)})"
+            f"expand({input_type(input)}{{{list(held)}}}, size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater "
+            f"or equal to the number of dimensions in the tensor ({len(held)})"
         )
     full = []
     for i, n in enumerate(shape):
@@ -254,7 +272,12 @@ def expand(input: Tensor, *sizes: Any, size: Any = None, implicit: bool = False)
             raise RuntimeError(f"expand({input_type(input)}{{{list(held)}}}, size={list(shape)}): negative sizes are not allowed")
         full.append(n)
     shape = tuple(full)
-    return look(ops.expand, input, ops.expand.kernel(input._data, shape), shape)
+    try:
+        y = ops.expand.kernel(input._data, shape)
+    except TypeError:
+        shape = as_shape("expand", (shape,))
+        y = ops.expand.kernel(input._data, shape)
+    return look(ops.expand, input, y, shape)
 
 
 def input_type(t: Tensor) -> str:
@@ -290,8 +313,8 @@ def broadcast_shapes(*shapes: Any) -> Size:
             if n not in (1, result[d]):
                 if result[d] != 1:
                     raise RuntimeError(
-                        f"Attempting to broadcast a dimension of length {n} at {d}! Mismatching argument at index {k} had {shape}; but expected "
-                        f"shape should be broadcastable to {result}"
+                        f"Attempting to broadcast a dimension of length {n} at {d}! Mismatching argument at index {k} had {shape}; but "
+                        f"expected shape should be broadcastable to {result}"
                     )
                 result[d] = n
     return Size(result)
@@ -308,6 +331,25 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     for t in tensors:
         shape = pair_shape(shape, t._data.shape)
     return tuple([t if t._data.shape == shape else expand(t, shape) for t in tensors])
+
+
+@public
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
+    """The sum over the dimensions along which `size` would be broadcast to the shape of `input`: the transpose of `expand`.
+
+    Example: `ones(2, 3).sum_to_size(1, 3)` is `tensor([[2., 2., 2.]])`.
+    """
+    if not size:
+        raise TypeError('sum_to_size() missing 1 required positional arguments: "size"')
+    target, shape = as_shape("sum_to_size", size), input._data.shape
+    lead = len(shape) - len(target)
+    if lead < 0 or any([n not in (1, m) for n, m in zip(target, shape[lead:])]):
+        raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
+    if target == shape:
+        return input
+    dims = (*range(lead), *[i for i in range(lead, len(shape)) if target[i - lead] == 1 != shape[i]])
+    result = input.sum(dims, True) if target else input.sum()
+    return result if result._data.shape == target else reshaped(result, target)
 
 
 def pair_shape(one: tuple, two: tuple) -> tuple:
@@ -329,7 +371,11 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     if not isinstance(input, Tensor):
         require_tensor("transpose", input)
     a = input._data
-    d0, d1 = wrap_dim(dim0, a.ndim), wrap_dim(dim1, a.ndim)
+    try:
+        d0, d1 = wrap_dim(dim0, a.ndim), wrap_dim(dim1, a.ndim)
+    except TypeError:
+        i, dim = (0, dim0) if not hasattr(dim0, "__index__") else (1, dim1)
+        raise TypeError(f"transpose(): argument 'dim{i}' (position {i + 2}) must be int, not {type(dim).__name__}") from None
     return look(ops.transpose, input, a.swapaxes(d0, d1) if a.ndim else a[...], d0, d1)
 
 
@@ -360,7 +406,19 @@ def permute(input: Tensor, dims: Any, *more: int) -> Tensor:
     if not isinstance(input, Tensor):
         require_tensor("permute", input)
     a = input._data
-    order = as_shape("permute", (dims, *more))
+    order = (dims, *more) if more else tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+    n = len(order)
+    try:
+        if n != a.ndim or not n:
+            raise ValueError
+        return look(ops.permute, input, a.transpose(order), tuple([d % n for d in order]))
+    except (TypeError, ValueError):
+        return permute_checked(input, order)
+
+
+def permute_checked(input: Tensor, order: tuple) -> Tensor:
+    """`permute` for no dimensions, and the errors for what is no permutation."""
+    a, order = input._data, as_shape("permute", (order,))
     if len(order) != a.ndim:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions "
@@ -416,6 +474,7 @@ def adjoint(input: Tensor) -> Tensor:
     return (matrix_transpose(input) if n else input).conj()
 
 
+@public
 def reversed_dims(input: Tensor) -> Tensor:
     """`x.T`: the dimensions in reverse order."""
     n = input._data.ndim
@@ -423,13 +482,14 @@ def reversed_dims(input: Tensor) -> Tensor:
         warn_once("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
     elif n != 2:
         warn_once(
-            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error in a future "
-            "release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the "
-            "dimensions of a tensor."
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error in a "
+            "future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse "
+            "the dimensions of a tensor."
         )
     return look(ops.permute, input, input._data.T, tuple(range(n - 1, -1, -1)))
 
 
+@public
 def matrix_transpose(input: Tensor) -> Tensor:
     """`x.mT`: the last two dimensions exchanged."""
     n = input._data.ndim
@@ -441,6 +501,7 @@ def matrix_transpose(input: Tensor) -> Tensor:
     return look(ops.transpose, input, input._data.swapaxes(n - 2, n - 1), n - 2, n - 1)
 
 
+@public
 def conjugate_transpose(input: Tensor) -> Tensor:
     """`x.H`: a matrix's conjugate transpose."""
     n = input._data.ndim
@@ -453,6 +514,7 @@ def conjugate_transpose(input: Tensor) -> Tensor:
     return matrix_transpose(input).conj()
 
 
+@public
 def matrix_adjoint(input: Tensor) -> Tensor:
     """`x.mH`: the conjugate of matrices, the last two dimensions exchanged."""
     n = input._data.ndim
@@ -465,8 +527,11 @@ def matrix_adjoint(input: Tensor) -> Tensor:
 
 
 __all__ = [
-    "adjoint", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "flatten", "moveaxis", "movedim", "permute", "ravel", "reshape", "squeeze",
-    "swapaxes", "swapdims", "t", "transpose", "unflatten", "unsqueeze",
+    "adjoint", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "flatten", "moveaxis", "movedim", "permute", "ravel", "reshape",
+    "squeeze", "swapaxes", "swapdims", "t", "transpose", "unflatten", "unsqueeze",
 ]  # fmt: skip
-METHODS = [n for n in __all__ if n not in {"broadcast_shapes", "broadcast_tensors"}] + ["expand", "expand_as", "reshape_as", "view", "view_as"]
-OPERATORS = {"T": property(reversed_dims), "mT": property(matrix_transpose), "H": property(conjugate_transpose), "mH": property(matrix_adjoint)}
+_MORE = ["broadcast_to", "expand", "expand_as", "reshape_as", "sum_to_size", "view", "view_as"]
+METHODS = [*[n for n in __all__ if not n.startswith("broadcast_")], *_MORE]
+OPERATORS = {
+    "T": property(reversed_dims), "mT": property(matrix_transpose), "H": property(conjugate_transpose), "mH": property(matrix_adjoint),
+}  # fmt: skip

@@ -14,9 +14,7 @@ import numpy as np
 
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import next_sequence
-from chainrule.functions.arguments import require_tensor
-from chainrule.ops import index as ops
-from chainrule.ops import overrides
+from chainrule.ops import index as ops, overrides
 from chainrule.ops.inplace import check_writable, overwrite
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.shape import cast, expand, reshape
@@ -27,52 +25,56 @@ INDEX_TYPES = "tensors used as indices must be long, int, byte or bool tensors"
 VALID = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
 SCALAR = "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
 NOT_A_TUPLE = (
-    "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use x[tuple(seq)] instead of "
-    "x[seq]. In pytorch 2.9 this will be interpreted as tensor index, x[torch.tensor(seq)], which will result either in an error or a "
+    "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use x[tuple(seq)] instead "
+    "of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, x[torch.tensor(seq)], which will result either in an error or a "
     "different result"
 )
 BYTE_MASK = "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead."
 
 _new = object.__new__
 _state, _local = modes.state, modes.local
-SELECT, SLICE = ops.select_view.node, ops.slice_view.node
+SELECT, SLICE, UNSQUEEZE, INDEX = (op.node for op in (ops.select_view, ops.slice_view, ops.unsqueeze_view, ops.index))
 
 
 def getitem(self: Tensor, index: Any) -> Tensor:
     """`t[index]`: a view for ints, slices, None and `...`; a copy as soon as a tensor, list or mask is among them."""
-    kind = index.__class__
-    if _state.busy or (kind is not int and (kind is not slice or index.step is not None)):
-        return getitem_any(self, index)
     a = self._data
+    kind = index.__class__
     if kind is int:
-        index = (index, ...)
-        node_class = SELECT
+        key, node_class = (index, ...), SELECT
     else:
-        node_class = SLICE
+        key, node_class = keyed(index, kind, a.shape)
+    if node_class is None or _state.busy:
+        return getitem_any(self, index)
     try:
-        y = a[index]
+        y = a[key]
     except (IndexError, TypeError):
-        return getitem_any(self, index[0] if kind is int else index)
+        return getitem_any(self, index)  # which says what is wrong
     base = self._base
     if base is not None:
         sync(self)
     t = _new(Tensor)
     t._data = y
-    t._versions = versions = self._versions
-    t._epoch = versions[1]
     t._grad = None
-    if base is None:
-        t._base = self
+    if node_class is INDEX:
+        t._versions, t._base = [0, 0], None
+        if self._tracked:
+            key = own(key)
     else:
-        t._base = base
-        if self._restriction is not None:
-            t._restriction = self._restriction
-    if self._inference:
-        t._inference = True
+        t._versions = versions = self._versions
+        t._epoch = versions[1]
+        if base is None:
+            t._base = self
+        else:
+            t._base = base
+            if self._restriction is not None:
+                t._restriction = self._restriction
+        if self._inference:
+            t._inference = True
     if self._tracked:
         node = _new(node_class)
         node.edges = (self._edge or self,)
-        node.saved = (index, a.shape)
+        node.saved = (key, a.shape)
         node.guards = ()
         node.fix = node.extra = None
         node.sequence = next_sequence()
@@ -85,6 +87,47 @@ def getitem(self: Tensor, index: Any) -> Tensor:
 
 
 getitem.__name__ = getitem.__qualname__ = "__getitem__"
+
+
+def keyed(index: Any, kind: type, shape: tuple) -> tuple[Any, Any]:
+    """For indices that NumPy reads as PyTorch does: NumPy's key, and the class of the node; (None, None) for any other.
+
+    Those are an int or a slice without step, tuples of them, None and one Ellipsis, and a tensor or list alone. A basic index gets
+    the name of its last item that changes anything.
+    """
+    if kind is tuple:
+        last: Any = None
+        dots = False
+        d = 0
+        for k, item in enumerate(index):
+            of = item.__class__
+            if of is int:
+                last = SELECT
+                d += 1
+            elif of is slice and item.step is None:
+                stop = item.stop
+                if item.start or (stop is not None and (stop.__class__ is not int or d >= len(shape) or stop < shape[d])):
+                    last = SLICE
+                d += 1
+            elif item is None:
+                last = UNSQUEEZE
+            elif item is Ellipsis and not dots:
+                dots = True
+                d = len(shape) - len([i for i in index[k + 1 :] if i is not None])
+            else:
+                return None, None
+        return index if dots else (*index, ...), last
+    if kind is slice:
+        return ((index, ...), SLICE) if index.step is None and shape else (None, None)
+    if kind is Tensor:
+        array = index._data
+        fits = array.ndim and (array.dtype == np.int64 or (array.dtype.kind == "b" and array.shape == shape[: array.ndim]))
+        return ((array,), INDEX) if fits else (None, None)
+    if index is None:
+        return (None, ...), UNSQUEEZE
+    if kind is list and index and all([i.__class__ is int for i in index]):
+        return (np.array(index),), INDEX
+    return None, None
 
 
 def getitem_any(self: Tensor, index: Any) -> Tensor:
@@ -186,6 +229,8 @@ def parse(a: np.ndarray, index: Any) -> Parsed:
         used = item.ndim if item.dtype.kind == "b" else 1
         basic += [FULL] * used
         d += used
+        if d > rank:  # two Ellipses
+            raise IndexError(f"too many indices for tensor of dimension {rank} (got {d})")
     if not advanced:
         basic.append(Ellipsis)
         return Parsed(tuple(basic), view, None)
@@ -305,7 +350,8 @@ def check_masks(shape: tuple, where: tuple) -> None:
         for j, n in enumerate(w.shape):
             if n != shape[d + j]:
                 raise IndexError(
-                    f"The shape of the mask {list(w.shape)} at index {j} does not match the shape of the indexed tensor {list(shape)} at index {d + j}"
+                    f"The shape of the mask {list(w.shape)} at index {j} does not match the shape of the indexed tensor {list(shape)} "
+                    f"at index {d + j}"
                 )
         d += w.ndim
 
@@ -319,14 +365,19 @@ def index_error(shape: tuple, where: tuple) -> IndexError:
     except ValueError:
         listed = ", ".join([str(list(w.shape)) for w in arrays])
         return IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}")
+    return out_of_bounds(shape, where) or IndexError(f"invalid index for a tensor of shape {list(shape)}")
+
+
+def out_of_bounds(shape: tuple, where: tuple) -> IndexError | None:
+    """The error for the first integer index that is out of bounds."""
+    entries = ops.kernels.expand_masks(where)
     for order, d in enumerate([d for d, w in enumerate(entries) if w is not FULL]):
-        n = shape[d]
-        bad = entries[d][(entries[d] < -n) | (entries[d] >= n)]
-        if bad.size:
+        n, index = shape[d], entries[d]
+        if index.size and not (index.min() >= -n and index.max() < n):
             if n == 0:
                 return IndexError("index is out of bounds for dimension with size 0")
-            return IndexError(f"index {bad[0]} is out of bounds for dimension {order} with size {n}")
-    return IndexError(f"invalid index for a tensor of shape {list(shape)}")
+            return IndexError(f"index {index[(index < -n) | (index >= n)][0]} is out of bounds for dimension {order} with size {n}")
+    return None
 
 
 # Assignment
@@ -336,26 +387,26 @@ FLOATS = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """`t[index] = value`, a number or a tensor that broadcasts; recorded if either is tracked."""
-    kind = index.__class__
-    if (kind is int or (kind is slice and index.step is None)) and not _state.busy and self._base is None and not self._tracked and not self._inference:
+    if not _state.busy and not self._inference:
+        if self._base is not None:
+            sync(self)
         a = self._data
-        number = value.__class__
-        if number is Tensor:
-            b = value._data
-            if not value._tracked and value._base is None and b.dtype is a.dtype and b.ndim < a.ndim:
+        kind = value.__class__
+        if kind is Tensor:
+            if value._base is not None:
+                sync(value)
+            plain, element = not value._tracked and value._data.dtype is a.dtype, value._data
+        else:
+            plain, element = (kind is float or kind is int) and a.dtype in FLOATS and -3e38 < value < 3e38, value
+        if plain and not self._tracked and 0 not in a.strides and (self._base is None or not self._base._tracked):
+            key = (index, ...) if index.__class__ is int else keyed(index, index.__class__, a.shape)[0]
+            if key is not None:
                 try:
-                    a[index] = b
+                    a[key] = element
                     self._versions[0] += 1
                     return
                 except (IndexError, TypeError, ValueError):
                     pass  # the general way says what is wrong
-        elif (number is float or number is int) and a.dtype in FLOATS and -3e38 < value < 3e38:
-            try:
-                a[index] = value
-                self._versions[0] += 1
-                return
-            except (IndexError, TypeError, ValueError):
-                pass
     setitem_any(self, index, value)
 
 
@@ -369,14 +420,12 @@ def setitem_any(self: Tensor, index: Any, value: Any) -> None:
         if done:
             return
     data = self._data
+    key, node_class = ((index, ...), SELECT) if index.__class__ is int else keyed(index, index.__class__, data.shape)
+    if node_class is SELECT or node_class is SLICE and index.__class__ is not slice:
+        assign(getitem(self, index), fitting(value) if isinstance(value, Tensor) else element_of(self, value))
+        return
     basic, view, where = parse(data, index)
-    if isinstance(value, Tensor):
-        value = fitting(value)
-    else:
-        kinds = f"torch.{dtypes.LEGACY[self.dtype]}Tensor"
-        if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
-            raise TypeError(f"can't assign a {type(value).__name__ if type(value) is not np.ndarray else 'numpy.ndarray'} to a {kinds}")
-        value = wrap(number_array(value, data.dtype))
+    value = fitting(value) if isinstance(value, Tensor) else element_of(self, value)
     if where is not None and len(where) == 1 and where[0].dtype.kind == "b" and where[0].shape == (1,) and basic is not None:
         if index is False:
             return
@@ -386,17 +435,33 @@ def setitem_any(self: Tensor, index: Any, value: Any) -> None:
         assign(target, value)
         return
     value = value_for(target, where, value)
-    put(target, where, value, False)
+    put_at(ops.write_over, target, where, value, False)
 
 
-def put(target: Tensor, where: tuple, value: Tensor, accumulate: bool) -> Tensor:
-    """`target[where] = value` (or `+=`) for an advanced index and a value that has target's dtype."""
+def element_of(t: Tensor, value: Any) -> Tensor:
+    """A number as a 0-dim tensor of t's type."""
+    if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
+        name = "numpy.ndarray" if isinstance(value, np.ndarray) else type(value).__name__
+        raise TypeError(f"can't assign a {name} to a torch.{dtypes.LEGACY[t.dtype]}Tensor")
+    return wrap(number_array(value, t._data.dtype))
+
+
+def put_at(call: Any, target: Tensor, where: tuple, value: Tensor, accumulate: bool) -> Tensor:
+    """`target[where] = value` (or `+=`) for an advanced index and a value that has target's dtype.
+
+    `call(op, operands)` does it, in place or on a copy.
+    """
     check_masks(target._data.shape, where)
-    op = ops.index_put_add if accumulate else ops.index_put
+    if accumulate:  # positions in flat memory are computed from indices, so none may be out of bounds
+        error = out_of_bounds(target._data.shape, where)
+        if error is not None:
+            raise error
     if target.requires_grad or value.requires_grad:
         where = own(where)
     try:
-        return ops.write_over(op, (target, value, where))
+        if accumulate:
+            return call(ops.index_put_add, (target, value, where))
+        return call(ops.index_put, (target, value, where))
     except (IndexError, ValueError):
         raise put_error(target, where, value) from None
 
@@ -406,7 +471,8 @@ def put_error(target: Tensor, where: tuple, value: Tensor) -> Exception:
         shape = ops.kernels.take_at(target._data, where).shape
     except IndexError:
         return index_error(target._data.shape, where)
-    return RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape {list(shape)}")
+    shapes = f"value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape {list(shape)}"
+    return RuntimeError(f"shape mismatch: {shapes}")
 
 
 def value_for(target: Tensor, where: tuple, value: Tensor) -> Tensor:
@@ -436,7 +502,7 @@ def assign(target: Tensor, value: Tensor) -> None:
     """All of `target` replaced by `value`, cast and broadcast."""
     shape = target._data.shape
     check_writable(target, not _state.busy or _local.grad)
-    if value._data.shape != shape:
+    if value._data.shape != shape and (value._tracked or value._data.ndim):
         value = broadcast(value, shape)
     if value._data.dtype != target._data.dtype:
         if value._data.dtype.kind == "c":
@@ -453,8 +519,8 @@ def broadcast(value: Tensor, shape: tuple) -> Tensor:
     have = value._data.shape
     if len(have) > len(shape):
         raise RuntimeError(
-            f"expand(torch.{dtypes.LEGACY[value.dtype]}Tensor{{{list(have)}}}, size={list(shape)}): the number of sizes provided ({len(shape)}) "
-            f"must be greater or equal to the number of dimensions in the tensor ({len(have)})"
+            f"expand(torch.{dtypes.LEGACY[value.dtype]}Tensor{{{list(have)}}}, size={list(shape)}): the number of sizes provided "
+            f"({len(shape)}) must be greater or equal to the number of dimensions in the tensor ({len(have)})"
         )
     for k in range(1, len(have) + 1):
         if have[-k] not in (1, shape[-k]):
@@ -468,9 +534,7 @@ def broadcast(value: Tensor, shape: tuple) -> Tensor:
 # Numbers as elements
 
 C_NAMES = {
-    dtypes.uint8: "uint8_t", dtypes.int8: "int8_t", dtypes.int16: "int16_t", dtypes.int32: "int", dtypes.int64: "int64_t",
-    dtypes.float16: "c10::Half", dtypes.bfloat16: "c10::BFloat16", dtypes.float32: "float", dtypes.float64: "double",
-    dtypes.complex64: "c10::complex<float>", dtypes.complex128: "c10::complex<double>", dtypes.bool_: "bool",
+    **dtypes.CPP, dtypes.uint8: "uint8_t", dtypes.int8: "int8_t", dtypes.int16: "int16_t", dtypes.int64: "int64_t",
     dtypes.uint16: "uint16_t", dtypes.uint32: "uint32_t", dtypes.uint64: "uint64_t",
 }  # fmt: skip
 
@@ -486,7 +550,7 @@ def number_array(value: Any, dtype: np.dtype) -> np.ndarray:
         value = value.real
     if kind in "iu":
         limits = np.iinfo(dtype)
-        low = limits.min if kind == "i" else -limits.max
+        low = limits.min if kind == "i" else -limits.max if isinstance(value, (int, np.integer)) else 0
         if not low <= value <= limits.max:
             raise overflow(dtype)
         value = int(value)
@@ -499,30 +563,6 @@ def number_array(value: Any, dtype: np.dtype) -> np.ndarray:
 
 def overflow(dtype: np.dtype) -> RuntimeError:
     return RuntimeError(f"value cannot be converted to type {C_NAMES[dtypes.BY_NUMPY[dtype]]} without overflow")
-
-
-# The function forms
-
-
-def put_arguments(name: str, self: Tensor, indices: Any, values: Any) -> tuple[tuple, Tensor]:
-    require_tensor(name, self)
-    if not isinstance(indices, (tuple, list)):
-        raise TypeError(f"{name}(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}")
-    require_tensor(name, values, "values", 2)
-    where: list = []
-    for i, item in enumerate(indices):
-        if item is not None and not isinstance(item, Tensor):
-            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(item).__name__}")
-        array = FULL if item is None else index_array(item._data)
-        where.append(np.asarray(array) if array.__class__ is int else array)
-    rank = len(where) + len([w for w in where if w is not FULL and w.dtype.kind == "b" for _ in range(w.ndim - 1)])
-    if rank > self._data.ndim:
-        raise IndexError(f"too many indices for tensor of dimension {self._data.ndim} (got {rank})")
-    while where and where[-1] is FULL:
-        where.pop()
-    if not where:
-        raise RuntimeError(f"{name}(): at least one index tensor is needed")
-    return tuple(where), value_for(self, tuple(where), values)
 
 
 def contains(self: Tensor, element: Any) -> bool:

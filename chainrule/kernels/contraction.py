@@ -71,8 +71,8 @@ def summed(a: np.ndarray, labels: tuple, kept: set) -> tuple[np.ndarray, tuple]:
 
 def contract(first: tuple, second: tuple, kept: set) -> tuple[np.ndarray, tuple]:
     """Two operands as one batched matrix product, summed over the labels not in `kept`."""
-    a, ia = summed(*first, kept | set(second[1]))
-    b, ib = summed(*second, kept | set(ia))
+    a, ia = summed(first[0], first[1], kept | set(second[1]))
+    b, ib = summed(second[0], second[1], kept | set(ia))
     a, ia = squeezed(a, ia, b, ib)
     b, ib = squeezed(b, ib, a, ia)
     shared = [s for s in ia if s in ib]
@@ -83,7 +83,9 @@ def contract(first: tuple, second: tuple, kept: set) -> tuple[np.ndarray, tuple]
     labels = (*batch, *left, *right)
     if not inner:
         a = a.transpose([ia.index(s) for s in (*batch, *left)]).reshape([size[s] for s in batch + left] + [1] * len(right))
-        b = b.transpose([ib.index(s) for s in (*batch, *right)]).reshape([size[s] for s in batch] + [1] * len(left) + [size[s] for s in right])
+        b = b.transpose([ib.index(s) for s in (*batch, *right)]).reshape(
+            [size[s] for s in batch] + [1] * len(left) + [size[s] for s in right]
+        )
         return summed(np.multiply(a, b), labels, kept)
 
     def matrices(x: np.ndarray, have: tuple, parts: tuple) -> np.ndarray:

@@ -59,12 +59,13 @@ def parts(x: np.ndarray, kernel: Ints, out: Ints, channels: int) -> Iterator[sli
 
 def columns(x: np.ndarray, kernel: Ints, stride: Ints, dilation: Ints, out: Ints, groups: int) -> np.ndarray:
     """The padded x as (groups, C / groups * taps, N * places)."""
-    return windows(x, kernel, stride, dilation, out).swapaxes(0, 1).reshape(groups, x.shape[1] // groups * prod(kernel), -1)
+    taps = np.moveaxis(windows(x, kernel, stride, dilation, out), 0, 1 + len(kernel))
+    return taps.reshape(groups, x.shape[1] // groups * prod(kernel), len(x) * prod(out))
 
 
 def grouped(g: np.ndarray, groups: int) -> np.ndarray:
     """(N, O, *out) as (groups, O / groups, N * places)."""
-    return g.swapaxes(0, 1).reshape(groups, g.shape[1] // groups, -1)
+    return g.swapaxes(0, 1).reshape(groups, g.shape[1] // groups, len(g) * prod(g.shape[2:]))
 
 
 def widened(*arrays: np.ndarray) -> list[np.ndarray]:
@@ -72,16 +73,21 @@ def widened(*arrays: np.ndarray) -> list[np.ndarray]:
     return [a.astype(np.float32) if a.itemsize == 2 and a.dtype.kind in "fV" else a for a in arrays]
 
 
-def conv(x: np.ndarray, weight: np.ndarray, stride: Ints, padding: Ints, dilation: Ints, groups: int) -> np.ndarray:
-    """y[n, o, p] = sum over c and taps t of x[n, c, p * stride + t * dilation - padding] * weight[o, c, t]."""
+def conv(
+    x: np.ndarray, weight: np.ndarray, stride: Ints, padding: Ints, dilation: Ints, groups: int, out: Ints | None = None
+) -> np.ndarray:
+    """y[n, o, p] = sum over c and taps t of x[n, c, p * stride + t * dilation - padding] * weight[o, c, t].
+
+    `out` is the spatial shape of y, if that is not all there is room for.
+    """
     dtype, kernel = x.dtype, weight.shape[2:]
     x, weight = widened(x, weight)
-    out = output_size(x.shape[2:], kernel, stride, padding, dilation)
-    matrix = weight.reshape(groups, len(weight) // groups, -1)
+    out = out or output_size(x.shape[2:], kernel, stride, padding, dilation)
+    matrix = weight.reshape(groups, len(weight) // groups, prod(weight.shape[1:]))
     y = np.empty((len(x), len(weight), *out), x.dtype)
     for part in parts(x, kernel, out, x.shape[1]):
         product = matrix @ columns(padded(x[part], padding), kernel, stride, dilation, out, groups)
-        y[part] = product.reshape(len(weight), -1, *out).swapaxes(0, 1)
+        y[part] = product.reshape(len(weight), len(y[part]), *out).swapaxes(0, 1)
     return y.astype(dtype, copy=False)
 
 
@@ -90,11 +96,11 @@ def conv_input(g: np.ndarray, weight: np.ndarray, spatial: Ints, stride: Ints, p
     dtype, kernel, out = g.dtype, weight.shape[2:], g.shape[2:]
     g, weight = widened(g, weight)
     channels = weight.shape[1] * groups
-    matrix = weight.reshape(groups, len(weight) // groups, -1).swapaxes(1, 2)
+    matrix = weight.reshape(groups, len(weight) // groups, prod(weight.shape[1:])).swapaxes(1, 2)
     x = np.zeros((len(g), channels, *[n + 2 * p for n, p in zip(spatial, padding, strict=True)]), g.dtype)
     slices = list(tap_slices(kernel, stride, dilation, out))
     for part in parts(g, kernel, out, channels):
-        cotangents = (matrix @ grouped(g[part], groups)).reshape(channels, *kernel, -1, *out)
+        cotangents = (matrix @ grouped(g[part], groups)).reshape(channels, *kernel, len(g[part]), *out)
         target = x[part].swapaxes(0, 1)
         for tap, where in slices:
             target[where] += cotangents[(slice(None), *tap)]

@@ -5,7 +5,9 @@ The windows are walked tap by tap: the first elements of all windows at once, th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -68,11 +70,68 @@ def max_pool(x: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, dilation:
     return y, places
 
 
+def largest_at(x: np.ndarray, places: Iterable[np.ndarray], out: Ints) -> tuple[np.ndarray, np.ndarray]:
+    """The first largest (or the last NaN) of what x, its last dimension flat, holds at each set of places in turn; and its place."""
+    shape = *x.shape[:-1], *out
+    y, chosen = np.empty(shape, x.dtype), np.zeros(shape, np.int64)
+    for turn, at in enumerate(places):
+        values = np.take_along_axis(x, np.broadcast_to(at, (*x.shape[:-1], *out)).reshape(*x.shape[:-1], prod(out)), -1)
+        at = np.broadcast_to(at, (*x.shape[:-1], *out))
+        values = values.reshape(at.shape)
+        better = (values > y) | np.isnan(values) if turn else True
+        np.copyto(y, values, where=better)
+        np.copyto(chosen, at, where=better)
+    return y, chosen
+
+
+def adaptive_places(spatial: Ints, out: Ints) -> Iterator[np.ndarray]:
+    """For each tap of the largest window its places, smaller windows naming their last element again."""
+    starts, ends = [], []
+    for n, m in zip(spatial, out, strict=True):
+        index = np.arange(m)
+        starts.append(index * n // m)
+        ends.append(-(-(index + 1) * n // m))
+    for tap in product(*[range(int((b - a).max(initial=0))) for a, b in zip(starts, ends, strict=True)]):
+        yield flat_places([np.minimum(a + t, b - 1) for t, a, b in zip(tap, starts, ends, strict=True)], spatial)
+
+
+def fractional_starts(samples: np.ndarray, size: int, out: int, window: int) -> np.ndarray:
+    """Where windows begin, (..., out), at steps that a random number for each plane makes uneven."""
+    last = size - window
+    if out < 2:
+        return np.full((*samples.shape, out), last)
+    alpha = samples.dtype.type(last) / samples.dtype.type(out - 1)
+    index = np.arange(out).astype(samples.dtype)
+    starts = ((index + samples[..., None]) * alpha).astype(np.int64) - (samples * alpha).astype(np.int64)[..., None]
+    starts[..., -1] = last
+    return starts
+
+
+def fractional_places(starts: list[np.ndarray], window: Ints, spatial: Ints) -> Iterator[np.ndarray]:
+    """For each tap its places (*lead, *out), the starts being (*lead, out) for each dimension."""
+    d = len(spatial)
+    for tap in product(*map(range, window)):
+        place: np.ndarray | int = 0
+        for i, (t, along, n) in enumerate(zip(tap, starts, spatial, strict=True)):
+            shape = (*along.shape[:-1], *[along.shape[-1] if k == i else 1 for k in range(d)])
+            place = place * n + (along + t).reshape(shape)
+        yield np.asarray(place)
+
+
+def unpool(x: np.ndarray, places: np.ndarray, spatial: Ints) -> np.ndarray:
+    """Zeros with each element of x put at its place."""
+    lead = x.shape[: x.ndim - len(spatial)]
+    y = np.zeros((*lead, prod(spatial)), x.dtype)
+    count = prod(x.shape[x.ndim - len(spatial) :])
+    np.put_along_axis(y, places.reshape(*lead, count), x.reshape(*lead, count), -1)
+    return y.reshape(*lead, *spatial)
+
+
 def gather(x: np.ndarray, places: np.ndarray, d: int) -> np.ndarray:
     """The elements of x at `places` in its d flattened spatial dimensions; the transpose of `scatter`."""
     lead = x.shape[: x.ndim - d]
-    flat = x.reshape(*lead, -1)
-    return np.take_along_axis(flat, places.reshape(*lead, -1), -1).reshape(places.shape)
+    flat = x.reshape(*lead, prod(x.shape[x.ndim - d :]))
+    return np.take_along_axis(flat, places.reshape(*lead, prod(places.shape[x.ndim - d :])), -1).reshape(places.shape)
 
 
 def scatter(g: np.ndarray, places: np.ndarray, spatial: Ints) -> np.ndarray:
@@ -82,7 +141,7 @@ def scatter(g: np.ndarray, places: np.ndarray, spatial: Ints) -> np.ndarray:
     (wide,) = widened(g)
     flat = np.zeros(prod(lead) * size, wide.dtype)
     rows = np.arange(prod(lead))[:, None] * size
-    np.add.at(flat, (places.reshape(len(rows), -1) + rows).ravel(), wide.ravel())
+    np.add.at(flat, (places.reshape(len(rows), prod(g.shape[g.ndim - len(spatial) :])) + rows).ravel(), wide.ravel())
     return flat.reshape(*lead, *spatial).astype(g.dtype, copy=False)
 
 

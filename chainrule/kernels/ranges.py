@@ -1,6 +1,6 @@
 """Evenly spaced numbers, with PyTorch's roundings.
 
-PyTorch fills ranges block by block with vector instructions, and each type has its own order of roundings; what is here gives the same bits.
+PyTorch fills ranges block by block with vector instructions, and each type has its own order of roundings; these give the same bits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def arange(start: Any, step: Any, count: int, dtype: np.dtype) -> np.ndarray:
     if dtype.kind in "iu":
         if isinstance(start, int) and isinstance(step, int):
             return np.arange(start, start + count * step, step, np.int64).astype(dtype)
-        return np.arange(int(start), int(start) + count * int(step), int(step), np.int64).astype(dtype)
+        return (int(start) + int(step) * np.arange(count)).astype(dtype)
     index = np.arange(count, dtype=F64)
     start, step = float(start), float(step)
     values = fma(index, step, start)
@@ -44,6 +44,8 @@ def linspace(start: Any, end: Any, count: int, dtype: np.dtype) -> np.ndarray:
 
     Example: `linspace(0, 1, 3, np.dtype("float32"))` is `[0, 0.5, 1]`.
     """
+    if count == 1:
+        return np.full(1, start).astype(dtype)
     if dtype.kind == "c":
         start, end = dtype.type(start), dtype.type(end)
         step = (end - start) / max(count - 1, 1)
@@ -51,7 +53,11 @@ def linspace(start: Any, end: Any, count: int, dtype: np.dtype) -> np.ndarray:
         return np.where(index < count // 2, start + step * index, end - step * (count - 1 - index)).astype(dtype)
     if dtype.kind in "iu":
         start, end = int(start), int(end)
-        return np.trunc(_symmetric(float(start), float(end), (float(end) - float(start)) / max(count - 1, 1), count, F64)).astype(np.int64).astype(dtype)
+        return (
+            np.trunc(_symmetric(float(start), float(end), (float(end) - float(start)) / max(count - 1, 1), count, F64))
+            .astype(np.int64)
+            .astype(dtype)
+        )
     first, last = dtype.type(start), dtype.type(end)
     step = (last - first) / dtype.type(max(count - 1, 1))
     return _symmetric(first, last, step, count, dtype)
@@ -69,11 +75,13 @@ def _symmetric(first: Any, last: Any, step: Any, count: int, dtype: np.dtype) ->
 
 def logspace(start: Any, end: Any, count: int, base: float, dtype: np.dtype) -> np.ndarray:
     """base ** linspace(start, end). Example: `logspace(0, 2, 3, 10.0, np.dtype("float32"))` is `[1, 10, 100]`."""
-    if dtype.kind in "iu":
-        index = np.arange(count)
-        step = (float(end) - float(start)) / max(count - 1, 1)
+    if dtype.kind in "iu" and count != 1:
+        start, end, index = int(start), int(end), np.arange(count)
+        step = (end - start) / max(count - 1, 1)
         exponents = np.where(index < count // 2, start + step * index, end - step * (count - 1 - index))
         return np.power(float(base), exponents).astype(dtype)
+    if count == 1:
+        return np.power(base, np.full(1, start, F64 if dtype.kind != "c" else np.complex128)).astype(dtype)
     if dtype.kind == "c":
         return np.power(dtype.type(base), linspace(start, end, count, dtype))
     work = dtype if dtype in LANES else F32

@@ -13,6 +13,7 @@ import numpy as np
 from chainrule._core import dtypes
 
 FULL = slice(None)
+FEW = 64  # up to so many elements the calls cost more than what they do
 NARROW = (dtypes.float16.numpy, dtypes.bfloat16.numpy)  # NumPy has no indexed loops for them, and sums are better in float32
 
 
@@ -37,30 +38,38 @@ def positions(shape: tuple, index: np.ndarray, dim: int) -> np.ndarray:
     return place.reshape(-1)
 
 
+def mesh(index: np.ndarray, dim: int) -> tuple:
+    """The index as NumPy's advanced indexing takes it: an open mesh of the other dimensions around it."""
+    if index.ndim == 1:
+        return (index,)
+    axes: list = [np.arange(n).reshape((-1,) + (1,) * (index.ndim - d - 1)) for d, n in enumerate(index.shape)]
+    axes[dim] = index
+    return tuple(axes)
+
+
 def gather(a: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     """`y[i, j, k] = a[i, j, index[i, j, k]]` (dim 2)."""
     if not index.size:
         return np.empty(index.shape, a.dtype)
-    if a.flags.c_contiguous:
+    if index.ndim != a.ndim or not a.ndim or (index.size > FEW and a.flags.c_contiguous):
         return a.reshape(-1).take(positions(a.shape, index, dim)).reshape(index.shape)
-    mesh = [np.arange(n).reshape((-1,) + (1,) * (index.ndim - d - 1)) for d, n in enumerate(index.shape)]
-    mesh[dim] = index
-    return a[tuple(mesh)]
-
-
-def scattered(a: np.ndarray, index: np.ndarray, source: Any, dim: int, ufunc: np.ufunc | None) -> np.ndarray:
-    """A C-ordered copy of `a` with `scatter_into` done."""
-    y = np.array(a, order="C")
-    scatter_into(y, index, source, dim, ufunc)
-    return y
+    return a[mesh(index, dim)]
 
 
 def scatter_into(a: np.ndarray, index: np.ndarray, source: Any, dim: int, ufunc: np.ufunc | None) -> None:
     """`a[i, j, index[i, j, k]] = source[i, j, k]` in place (later ones win), or combined with what is there by `ufunc`."""
     if not index.size:
         return
+    if isinstance(source, np.ndarray) and source.ndim and source.shape != index.shape:
+        source = source[tuple([slice(n) for n in index.shape])]
+    if index.size <= FEW and index.ndim == a.ndim > 0 and (ufunc is None or a.dtype not in NARROW):
+        if ufunc is None:
+            a[mesh(index, dim)] = source
+        else:
+            ufunc.at(a, mesh(index, dim), source)
+        return
     if isinstance(source, np.ndarray) and source.ndim:
-        source = source[tuple([slice(n) for n in index.shape])].reshape(-1)
+        source = source.reshape(-1)
     place = positions(a.shape, index, dim)
     if not a.flags.c_contiguous:  # reshape(-1) would not be the same memory
         flat = a.reshape(-1)
@@ -90,8 +99,25 @@ def row_index(index: np.ndarray, n: int) -> np.ndarray:
 def rows_into(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int, ufunc: np.ufunc) -> None:
     """`a[:, index[k]] op= source[:, k]` (dim 1), in place; an index may come more than once."""
     shape = (*source.shape[:dim], index.size, *source.shape[dim + 1 :])
+    many = source.size >= WORTH and source.size >= WIDE * index.size and a.shape[dim] <= 8 * index.size
+    if many and ufunc is np.add and a.dtype in SPARSE:
+        a += rows_sum(index, source.reshape(shape), a.shape[dim], dim)
+        return
     whole = np.broadcast_to(index.reshape((-1,) + (1,) * (a.ndim - dim - 1)), shape)
     scatter_into(a, whole, source, dim, ufunc)
+
+
+WORTH, WIDE = 1 << 15, 4  # from so many elements, in rows of so many, on
+SPARSE = tuple([d.numpy for d in (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128, dtypes.int32, dtypes.int64)])
+
+
+def rows_sum(index: np.ndarray, source: np.ndarray, n: int, dim: int) -> np.ndarray:
+    """The sums of the rows of `source` with the same index, as the product of a matrix of zeros and ones with it."""
+    from scipy.sparse import csc_array
+
+    rows = np.moveaxis(source, dim, 0)
+    choice = csc_array((np.ones(index.size, source.dtype), row_index(index, n), np.arange(index.size + 1)), shape=(n, index.size))
+    return np.moveaxis((choice @ rows.reshape(index.size, -1)).reshape(n, *rows.shape[1:]), 0, dim)
 
 
 # NumPy's advanced indexing: `where` is a tuple of full slices, integer arrays and bool masks
@@ -114,6 +140,11 @@ def add_at(a: np.ndarray, where: tuple, values: Any) -> None:
     """`a[where] += values` in place, an element that is addressed twice added to twice."""
     if is_mask(where):
         a[where] += values
+        return
+    if values.size >= WORTH and all([w is FULL for w in where[:-1]]):
+        dim, index = len(where) - 1, where[-1]
+        rows = np.broadcast_to(values, (*a.shape[:dim], *index.shape, *a.shape[dim + 1 :]))
+        rows_into(a, row_index(index, a.shape[dim]).reshape(-1), rows.reshape(*a.shape[:dim], -1, *a.shape[dim + 1 :]), dim, np.add)
         return
     place = element_positions(a.shape, where)
     values = np.broadcast_to(values, place.shape).reshape(-1)

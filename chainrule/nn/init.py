@@ -25,9 +25,7 @@ GAINS = {
     "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4,
 }  # fmt: skip
 NOTHING_TO_FILL = "Initializing zero-element tensors is a no-op"
-FEW_WITHIN = (
-    "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect."
-)
+FEW_WITHIN = "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect."
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -191,9 +189,7 @@ def kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
-def kaiming_uniform_(
-    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
-) -> Tensor:
+def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Tensor:
     """He's: uniform with variance gain² / fan; `a` is the slope of leaky_relu."""
     if 0 in tensor.shape:
         warnings.warn(NOTHING_TO_FILL, stacklevel=2)
@@ -202,9 +198,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(
-    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
-) -> Tensor:
+def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Tensor:
     """He's: normal with variance gain² / fan; `a` is the slope of leaky_relu."""
     if 0 in tensor.shape:
         warnings.warn(NOTHING_TO_FILL, stacklevel=2)

@@ -15,16 +15,16 @@ from chainrule.tensor import Tensor, adopt
 __all__ = ["Parameter", "UninitializedParameter", "is_lazy", "Buffer", "UninitializedBuffer", "UninitializedTensorMixin"]
 
 NO_SHAPE = (
-    "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in `load_state_dict` when trying to load an "
-    "uninitialized parameter into an initialized one. Call `forward` to initialize the parameters before accessing their attributes."
+    "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in `load_state_dict` when trying to load "
+    "an uninitialized parameter into an initialized one. Call `forward` to initialize the parameters before accessing their attributes."
 )
 NO_SHARING = (
     "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the parameters before calling "
     "`module.share_memory()`."
 )
 NO_VALUE = (
-    "This error happens when you are using a `LazyModule` or explicitly manipulating `torch.nn.parameter.{}` objects. When using LazyModules "
-    "Call `forward` with a dummy batch to initialize the parameters before calling torch functions"
+    "This error happens when you are using a `LazyModule` or explicitly manipulating `torch.nn.parameter.{}` objects. When using "
+    "LazyModules Call `forward` with a dummy batch to initialize the parameters before calling torch functions"
 )
 ALLOWED = frozenset((
     "__hash__", "size", "copy_", "is_complex", "is_floating_point", "half", "bfloat16", "float", "double", "char", "short", "int", "long",
@@ -72,9 +72,9 @@ class Parameter(Tensor, metaclass=_Marked):
         t = data.detach().requires_grad_(requires_grad)
         if type(t) is not type(data):
             raise RuntimeError(
-                f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns an instance of the same "
-                f"type, but return type {type(t).__name__} was found instead. To use the type as a Parameter, please correct the detach() "
-                "semantics defined by its __torch_dispatch__() implementation."
+                f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns an instance of the "
+                f"same type, but return type {type(t).__name__} was found instead. To use the type as a Parameter, please correct the "
+                "detach() semantics defined by its __torch_dispatch__() implementation."
             )
         t._is_param = True
         return t
@@ -153,9 +153,10 @@ class UninitializedTensorMixin:
             raise ValueError(f"Attempted to use an uninitialized parameter in {func}. {NO_VALUE.format(cls.__name__)}")
         before, modes.local.overrides = modes.local.overrides, False
         try:
-            return func(*args, **(kwargs or {}))
+            result = func(*args, **(kwargs or {}))
         finally:
             modes.local.overrides = before
+        return cls.make(result.requires_grad, None, result.dtype) if type(result) is Tensor else result
 
 
 def is_lazy(param: Any) -> bool:
@@ -163,7 +164,7 @@ def is_lazy(param: Any) -> bool:
     return isinstance(param, UninitializedTensorMixin)
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
     """A Parameter whose shape is not known yet; `materialize(shape)` makes it a Parameter."""
 
     _plain = True
@@ -173,7 +174,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         return cls.make(requires_grad, device, dtype)
 
 
-class UninitializedBuffer(UninitializedTensorMixin, Tensor):
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]
     """A buffer whose shape is not known yet; `materialize(shape)` makes it a Tensor."""
 
     _plain = True

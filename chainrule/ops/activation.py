@@ -16,7 +16,9 @@ CUBIC = 0.044715  # of the tanh form of gelu
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
-relu = pointwise("relu", lambda a: np.maximum(a, a.dtype.type(0)), "max(`input`, 0)", kinds="uif", noisy=True, a=lambda g, y: where(y <= 0, 0, g))
+relu = pointwise(
+    "relu", lambda a: np.maximum(a, a.dtype.type(0)), "max(`input`, 0)", kinds="uif", noisy=True, a=lambda g, y: where(y <= 0, 0, g),
+)  # fmt: skip
 
 
 @general(a=lambda g, a, threshold: where(a <= threshold, 0, g), inputs=("a",))
@@ -99,7 +101,10 @@ def mish_slope(a: Any) -> Any:
     return t + a * sigmoid(a) * (1 - t * t)
 
 
-mish = pointwise("mish", lambda a: a * np.tanh(np.logaddexp(a, a.dtype.type(0))), "`input` * tanh(softplus(`input`))", kinds="f", noisy=True, a=mish_slope)
+mish = pointwise(
+    "mish", lambda a: a * np.tanh(np.logaddexp(a, a.dtype.type(0))), "`input` * tanh(softplus(`input`))", kinds="f", noisy=True,
+    a=mish_slope,
+)  # fmt: skip
 
 
 @general(a=lambda g, a, beta, threshold: where(a * beta > threshold, g, g * sigmoid(a * beta)))
@@ -110,7 +115,12 @@ def softplus(a: Any, beta: float, threshold: float) -> Any:
 
 
 logsigmoid = pointwise(
-    "log_sigmoid", lambda a: -np.logaddexp(-a, a.dtype.type(0)), "log(sigmoid(`input`))", kinds="f", noisy=True, a=lambda g, a: g * sigmoid(-a)
+    "log_sigmoid",
+    lambda a: -np.logaddexp(-a, a.dtype.type(0)),
+    "log(sigmoid(`input`))",
+    kinds="f",
+    noisy=True,
+    a=lambda g, a: g * sigmoid(-a),
 )
 
 

@@ -60,7 +60,7 @@ class Writing(Primitive):
     into: Callable
 
 
-def writes(*inputs: str, node: str | None = None, name: str | None = None, **rules: Any) -> Callable[[Callable], Writing]:
+def writes(*inputs: str, node: str | None = None, jvp: Callable | None = None, **rules: Any) -> Callable[[Callable], Writing]:
     """State a kernel that changes its first argument. No rule may read the first input or the result: they are overwritten."""
 
     def define(into: Callable) -> Writing:
@@ -70,8 +70,8 @@ def writes(*inputs: str, node: str | None = None, name: str | None = None, **rul
             return y
 
         parameters = argument_names(into)
-        op = Writing(name or into.__name__, kernel, inputs, parameters[len(inputs) :], rules, None, node=node)
-        op.into = into
+        op = Writing(into.__name__, kernel, inputs, parameters[len(inputs) :], rules, None, node=node, jvp=jvp)
+        op.into, op.linear = into, True
         op.__doc__ = into.__doc__
         return op
 
@@ -166,13 +166,17 @@ def gather_source(g: Any, index: Any, dim: int, shape: tuple) -> Any:
 
 
 @writes(
-    "a", "index", "b", a=lambda g, index, dim: scatter_value(g, index, dim, 0), b=lambda g, index, dim, b_shape: gather_source(g, index, dim, b_shape)
-)
+    "a", "index", "b", a=lambda g, index, dim: scatter_value(g, index, dim, 0),
+    b=lambda g, index, dim, b_shape: gather_source(g, index, dim, b_shape),
+)  # fmt: skip
 def scatter(a: Any, index: Any, b: Any, dim: int) -> None:
     kernels.scatter_into(a, index, b, dim, None)
 
 
-@writes("a", "index", a=lambda g, index, dim: scatter_value(g, index, dim, 0), node="ScatterBackward1")
+@writes(
+    "a", "index", a=lambda g, index, dim: scatter_value(g, index, dim, 0), jvp=lambda t, index, dim: scatter_value(t, index, dim, 0),
+    node="ScatterBackward1",
+)  # fmt: skip
 def scatter_value(a: Any, index: Any, dim: int, value: Any) -> None:
     kernels.scatter_into(a, index, value, dim, None)
 
@@ -217,7 +221,10 @@ def row(index: Any, dim: int) -> tuple:
     return (*(FULL,) * dim, index)
 
 
-@writes("a", "index", "b", a=lambda g: g, b=lambda g, index, dim, alpha, b_shape: reshape(scaled(index_select(g, index, dim), alpha), b_shape))
+@writes(
+    "a", "index", "b", a=lambda g: g,
+    b=lambda g, index, dim, alpha, b_shape: reshape(scaled(index_select(g, index, dim), alpha), b_shape),
+)  # fmt: skip
 def index_add(a: Any, index: Any, b: Any, dim: int, alpha: Any) -> None:
     kernels.rows_into(a, index, b if alpha == 1 else b * a.dtype.type(alpha), dim, np.add)
 
@@ -230,7 +237,7 @@ def index_copy(a: Any, index: Any, b: Any, dim: int) -> None:
     a[row(index, dim)] = b
 
 
-@writes("a", "index", a=lambda g, index, dim: index_fill(g, index, dim, 0))
+@writes("a", "index", a=lambda g, index, dim: index_fill(g, index, dim, 0), jvp=lambda t, index, dim: index_fill(t, index, dim, 0))
 def index_fill(a: Any, index: Any, dim: int, value: Any) -> None:
     a[row(index, dim)] = value
 
@@ -368,24 +375,27 @@ def product_vjp(g: Any, a: Any, index: Any, b: Any, y: Any, dim: int, include_se
     return g_a, None, uncrop(g_b, b.shape)
 
 
+def share(g: Any, index: Any, dim: int, reduce: str, include_self: bool, shape: tuple) -> Any:
+    """The part of the cotangent that each element of a sum or a mean gets."""
+    return g if reduce == "sum" else g / tally(index, shape, dim, include_self, array_of(g).dtype)
+
+
+def self_cotangent(g: Any, index: Any, dim: int, reduce: str, include_self: bool, a_shape: tuple) -> Any:
+    return kept(share(g, index, dim, reduce, include_self, a_shape), index, dim, include_self)
+
+
+def source_cotangent(g: Any, index: Any, dim: int, reduce: str, include_self: bool, a_shape: tuple, b_shape: tuple) -> Any:
+    return gather_source(share(g, index, dim, reduce, include_self, a_shape), index, dim, b_shape)
+
+
 def reductions(node: str) -> tuple[Primitive, Primitive, Primitive]:
     """The reductions by index (sums and means, extrema, products), recorded as `node`."""
-    linear_rules = {
-        "a": lambda g, index, dim, reduce, include_self, a_shape: kept(share(g, index, dim, reduce, include_self, a_shape), index, dim, include_self),
-        "b": lambda g, index, dim, reduce, include_self, a_shape, b_shape: gather_source(
-            share(g, index, dim, reduce, include_self, a_shape), index, dim, b_shape
-        ),
-    }
     inputs = ("a", "index", "b")
     return (
-        general(**linear_rules, inputs=inputs, node=node)(reduced),
+        linear(a=self_cotangent, b=source_cotangent, inputs=inputs, node=node)(reduced),
         general(vjp=extremum_vjp, inputs=inputs, node=node)(reduced),
         general(vjp=product_vjp, inputs=inputs, node=node)(reduced),
     )
-
-
-def share(g: Any, index: Any, dim: int, reduce: str, include_self: bool, shape: tuple) -> Any:
-    return g if reduce == "sum" else g / tally(index, shape, dim, include_self, array_of(g).dtype)
 
 
 scatter_linear, scatter_extremum, scatter_product = reductions("ScatterReduceBackward0")

@@ -9,28 +9,26 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes, modes
+from chainrule.autograd.node import Node, Output
 from chainrule.ops import overrides
 from chainrule.ops.pointwise_form import cast_array
+from chainrule.ops.primitive import edge_of
 from chainrule.tensor import Tensor, adopt, sync
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
 LEAF_VIEW = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 
 
-def check_writable(t: Tensor, recording: bool) -> None:
-    """Refuse an in-place change that autograd could not follow."""
+def check_writable(t: Tensor, recording: bool, uniform: bool = False) -> None:
+    """Refuse an in-place change that autograd could not follow; `uniform`: all elements become the same."""
     if t._inference and not modes.local.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed."
             "You can make a clone to get a normal tensor before doing inplace update."
             "See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    if not t._data.flags.writeable or (0 in t._data.strides and any(n > 1 and s == 0 for n, s in zip(t._data.shape, t._data.strides, strict=True))):
-        if t._data.size > 1:
-            raise RuntimeError(
-                "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-                "Please clone() the tensor before performing the operation."
-            )
+    if not uniform:
+        check_memory(t._data)
     if not recording:
         return
     if t._base is None:
@@ -38,21 +36,49 @@ def check_writable(t: Tensor, recording: bool) -> None:
             raise RuntimeError(LEAF)
         return
     base = t._base
-    if base._tracked and base._edge is None:
+    if base._edge is None and t.requires_grad:
         raise RuntimeError(LEAF_VIEW)
     if t._restriction is not None and (t.requires_grad or base._tracked):
-        name = t.grad_fn.name() if t.grad_fn is not None else "A view"
-        if t._restriction == "multiple":
-            raise RuntimeError(
-                f"Output {t.output_nr} of {name} is a view and is being modified inplace. This view is the output of a function that returns "
-                "multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace "
-                "operation by an out-of-place one."
-            )
-        raise RuntimeError(
-            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is "
-            "ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both "
-            "inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+        raise refusal(t, "is being modified inplace")
+
+
+def refusal(view: Tensor, event: str) -> RuntimeError:
+    """Why in-place changes of a view, or of what it is a view of, cannot be followed."""
+    edge = view._edge
+    node = edge.node if type(edge) is Output else edge
+    name = node.name().rpartition("Backward")[0] if isinstance(node, Node) else ""
+    if view._restriction == "custom":
+        return RuntimeError(
+            f"Output {view.output_nr} of {name} is a view and {event}. This view was created inside a custom Function (or because an "
+            "input was returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated with "
+            "the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of "
+            "the custom Function."
         )
+    if view._restriction == "multiple" and name:
+        return RuntimeError(
+            f"Output {view.output_nr} of {name} is a view and {event}. This view is the output of a function that returns multiple views. "
+            "Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an "
+            "out-of-place one."
+        )
+    why = (
+        "This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified "
+        "inplace. You should replace the inplace operation by an out-of-place one."
+        if view._restriction == "multiple"
+        else "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view "
+        "and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
+        "want the inplace to be tracked)."
+    )
+    return RuntimeError(f"A view was created in no_grad mode and {event} with grad mode enabled. {why}")
+
+
+def check_memory(a: np.ndarray) -> None:
+    """Refuse to write to an array that shows one element several times."""
+    if not a.flags.writeable or (0 in a.strides and any([n > 1 and s == 0 for n, s in zip(a.shape, a.strides)])):
+        if a.size > 1:
+            raise RuntimeError(
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                "Please clone() the tensor before performing the operation."
+            )
 
 
 def overwrite(target: Tensor, result: Tensor) -> Tensor:
@@ -76,7 +102,7 @@ def overwrite(target: Tensor, result: Tensor) -> Tensor:
             result = cast(result, target.dtype)
         from chainrule.autograd.views import rebase
 
-        rebase(target, result._edge)
+        rebase(target, edge_of(result))
     if modes.state.busy and modes.local.dual_level >= 0:
         from chainrule.autograd.pushforward import push_overwrite
 
@@ -132,21 +158,24 @@ def write_out(name: str, out: Any, result: Any) -> Any:
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if modes.grad_enabled() and (result._tracked or out.requires_grad):
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        )
     require_castable(result, out)
     if out._data.shape != result._data.shape:
         if out._data.size:
             import warnings
 
             warnings.warn(
-                f"An output with one or more elements was resized since it had shape {list(out._data.shape)}, which does not match the required "
-                f"output shape {list(result._data.shape)}. This behavior is deprecated, and in a future PyTorch release outputs will not be "
-                "resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements "
-                "with t.resize_(0).",
+                f"An output with one or more elements was resized since it had shape {list(out._data.shape)}, which does not match the "
+                f"required output shape {list(result._data.shape)}. This behavior is deprecated, and in a future PyTorch release outputs "
+                "will not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, "
+                "to zero elements with t.resize_(0).",
                 UserWarning,
                 stacklevel=4,
             )
         out._data = np.empty(result._data.shape, out._data.dtype)
+    check_memory(out._data)
     np.copyto(out._data, cast_array(result._data, out._data.dtype))
     out._versions[0] += 1
     return out

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
+from chainrule.ops.activation import logsigmoid
 from chainrule.ops.pointwise import abs, clamp, log, log1p, sign, where
 from chainrule.ops.primitive import Primitive, linear
 from chainrule.ops.shape import cast
@@ -63,7 +64,12 @@ def elementwise(name: str, kernel: Callable, a: Callable | None, b: Callable | N
 
     def backward(g: Any, a: Any, b: Any, a_shape: tuple, a_dtype: Any, settings: tuple, reduction: str, needs: tuple) -> tuple:
         g = shared(g, reduction, a_shape)
-        return tuple([typed(g * d(a, b, *settings), a_dtype) if wanted and d is not None else None for d, wanted in zip(partials, needs, strict=True)])
+        return tuple(
+            [
+                typed(g * d(a, b, *settings), a_dtype) if wanted and d is not None else None
+                for d, wanted in zip(partials, needs, strict=True)
+            ]
+        )
 
     partials = (a, b)
     return Primitive(name, forward, ("a", "b"), ("settings", "reduction"), {}, backward, node=node)
@@ -95,7 +101,9 @@ def _square(a: Any, b: Any) -> Any:
 
 
 mse_loss = elementwise("mse_loss", _square, a=lambda a, b: 2 * (a - b), b=lambda a, b: 2 * (b - a))
-smooth_l1_loss = elementwise("smooth_l1_loss", _smooth_l1, a=_l1_slope, b=lambda a, b, beta: -_l1_slope(a, b, beta), node="SmoothL1LossBackward0")
+smooth_l1_loss = elementwise(
+    "smooth_l1_loss", _smooth_l1, a=_l1_slope, b=lambda a, b, beta: -_l1_slope(a, b, beta), node="SmoothL1LossBackward0"
+)
 huber_loss = elementwise("huber_loss", _huber, a=_huber_slope, b=lambda a, b, delta: -_huber_slope(a, b, delta))
 soft_margin_loss = elementwise("soft_margin_loss", lambda a, b: np.logaddexp(a.dtype.type(0), -a * b), a=lambda a, b: -b * sigmoid(-a * b))
 
@@ -133,7 +141,7 @@ binary_cross_entropy_with_logits = elementwise(
     a=lambda a, b, weight, positive: weighted(
         sigmoid(a) - b if positive is None else (1 - b) - (b * (positive - 1) + 1) * sigmoid(-a), weight
     ),
-    b=lambda a, b, weight, positive: weighted(-a if positive is None else log(sigmoid(-a)) * (1 - positive) - a, weight),
+    b=lambda a, b, weight, positive: weighted(-a if positive is None else logsigmoid(a) * (1 - positive) - a, weight),
 )  # fmt: skip
 
 
@@ -205,4 +213,13 @@ def total_weight(target: Any, valid: Any, w: Any) -> Any:
 
 nll_loss, nll_loss2d = picking("NllLossBackward0"), picking("NllLoss2DBackward0")
 
-__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "huber_loss", "mse_loss", "nll_loss", "nll_loss2d", "smooth_l1_loss", "soft_margin_loss"]
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "huber_loss",
+    "mse_loss",
+    "nll_loss",
+    "nll_loss2d",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+]

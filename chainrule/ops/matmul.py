@@ -84,7 +84,9 @@ def fold_mm(a: Any, b: Any) -> Any:
     return product(flat(a), b).reshape(*a.shape[:-1], b.shape[1])
 
 
-@linear(a=lambda g, b: reshape(g, (*g.shape, 1)) * conj(b), b=lambda g, a: mv(adjoint(flat(a)), reshape(g, (-1,))), node="UnsafeViewBackward0")
+@linear(
+    a=lambda g, b: reshape(g, (*g.shape, 1)) * conj(b), b=lambda g, a: mv(adjoint(flat(a)), reshape(g, (-1,))), node="UnsafeViewBackward0"
+)
 def fold_mv(a: Any, b: Any) -> Any:
     """(..., n, k) @ (k,)."""
     return product(flat(a), b).reshape(a.shape[:-1])
@@ -160,7 +162,10 @@ def affine(c: Any, a: Any, w: Any) -> Any:
 
 
 @linear(
-    c=lambda g: sum(flat(g), (0,), False), a=lambda g, w: fold_mm(g, conj(w)), w=lambda g, a: mm(flat(g).mT, conj(flat(a))), node="ViewBackward0"
+    c=lambda g: sum(flat(g), (0,), False),
+    a=lambda g, w: fold_mm(g, conj(w)),
+    w=lambda g, a: mm(flat(g).mT, conj(flat(a))),
+    node="ViewBackward0",
 )
 def fold_affine(c: Any, a: Any, w: Any) -> Any:
     """a @ w.mT + c for a of shape (..., k)."""
@@ -209,7 +214,7 @@ def einsum_vjp(g: Any, operands: tuple, inputs: tuple, output: tuple, needs: tup
 
 
 def unsummed(g: Any, kept: tuple, labels: tuple, shape: tuple) -> Any:
-    """g, whose dimensions are `kept`, in the shape of an operand: broadcast dimensions sum, others expand, repeated labels fill a diagonal."""
+    """g, whose dimensions are `kept`, in the shape of an operand: broadcast ones sum, others expand, repeated ones fill a diagonal."""
     size = dict(zip(labels, shape, strict=True))
     distinct = tuple(dict.fromkeys(labels))
     g = sum_to(g, tuple([1 if size[s] == 1 else n for s, n in zip(kept, g.shape, strict=True)]))

@@ -63,9 +63,7 @@ def bend(h: Any, g: Any, b: Any, mean: Any, rstd: Any, dims: tuple, eps: float) 
     return -unstandardize(r * (h * gx + g * hx), b, mean, rstd, dims, eps) - r * r * tangle * x
 
 
-@general(
-    a=lambda g, a, y, rstd, mean, dims, eps: -g * y * y * standardize(a, mean, rstd, dims, eps) / extent(a.shape, dims), inputs=("a",)
-)
+@general(a=lambda g, a, y, rstd, mean, dims, eps: -g * y * y * standardize(a, mean, rstd, dims, eps) / extent(a.shape, dims), inputs=("a",))
 def inverse_deviation(a: Any, rstd: Any, mean: Any, dims: tuple, eps: float) -> Any:
     """rstd, as the function of a that it is."""
     return rstd
@@ -78,7 +76,9 @@ def extent(shape: tuple, dims: tuple) -> int:
     return n
 
 
-def norm_vjp(g: Any, a: Any, a_dtype: Any, weight: Any, bias_shape: tuple, mean: Any, rstd: Any, dims: tuple, eps: float, needs: tuple) -> tuple:
+def norm_vjp(
+    g: Any, a: Any, a_dtype: Any, weight: Any, bias_shape: tuple, mean: Any, rstd: Any, dims: tuple, eps: float, needs: tuple
+) -> tuple:
     """The cotangents of a normalisation's input, weight and bias; the last two have dimensions that broadcast with a's."""
     if a_dtype in NARROW:
         g, a, weight = (v if v is None else cast(v, dtypes.float32) for v in (g, a, weight))
@@ -118,7 +118,17 @@ layer_norm = normalizing("NativeLayerNormBackward0")
 
 
 def group_vjp(
-    g: Any, a: Any, a_shape: tuple, a_dtype: Any, weight: Any, bias_shape: tuple, mean: Any, rstd: Any, groups: tuple, eps: float, needs: tuple
+    g: Any,
+    a: Any,
+    a_shape: tuple,
+    a_dtype: Any,
+    weight: Any,
+    bias_shape: tuple,
+    mean: Any,
+    rstd: Any,
+    groups: tuple,
+    eps: float,
+    needs: tuple,
 ) -> tuple:
     to_a, *rest = norm_vjp(reshape(g, groups), reshape(a, groups), a_dtype, weight, bias_shape, mean, rstd, (2, 3), eps, needs)
     return (to_a if to_a is None else reshape(to_a, a_shape), *rest)

@@ -52,7 +52,8 @@ def selecting(name: str, node: str, find: Callable) -> Primitive:
         return (y, index) if keepdim else (y.squeeze(dim), index.squeeze(dim))
 
     stated = general(
-        vjp=lambda g, a_shape, index, dim, keepdim: send_back(g, a_shape, index, dim, keepdim), inputs=("a",), outputs=("y", "index"), name=name,
+        vjp=lambda g, a_shape, index, dim, keepdim: send_back(g, a_shape, index, dim, keepdim), inputs=("a",), outputs=("y", "index"),
+        name=name,
         node=node,
     )  # fmt: skip
     return stated(select)

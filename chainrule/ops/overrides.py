@@ -46,7 +46,8 @@ def dispatch(function: Callable, args: tuple, kwargs: dict) -> tuple[bool, Any]:
         if result is not NotImplemented:
             return True, result
     if found:
-        raise TypeError(f"no implementation found for 'torch.{function.__name__}' on types that implement __torch_function__: {list(types)}")
+        name = f"torch.{function.__name__}"
+        raise TypeError(f"no implementation found for '{name}' on types that implement __torch_function__: {list(types)}")
     return False, None
 
 

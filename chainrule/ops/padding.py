@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.ops.index import rows
 from chainrule.ops.primitive import Primitive, linear
 
 Sides = tuple[tuple[int, int], ...]
 
 
-@linear(a=lambda g, sides: crop(g, sides), node="ConstantPadNdBackward0")
+@linear(a=lambda g, sides: crop(g, sides), jvp=lambda t, sides: constant_pad(t, sides, 0), node="ConstantPadNdBackward0")
 def constant_pad(a: Any, sides: Sides, value: Any) -> Any:
     """(before, behind) elements of `value` around each dimension; negative numbers cut elements away."""
     y = np.full(tuple([n + p + q for n, (p, q) in zip(a.shape, sides, strict=True)]), value, a.dtype)
@@ -44,16 +45,10 @@ def padding_by(node: str) -> Primitive:
 def gather_back(a: Any, places: tuple, sizes: tuple) -> Any:
     """Each element added where it was read from: the transpose of reading."""
     lead = a.ndim - len(places)
-    dtype = a.dtype
-    if a.itemsize == 2:
-        a = a.astype(np.float32)
     for i, (along, n) in enumerate(zip(places, sizes, strict=True)):
         if along is not None:
-            front = np.moveaxis(a, lead + i, 0)
-            y = np.zeros((n, *front.shape[1:]), a.dtype)
-            np.add.at(y, along, front)
-            a = np.moveaxis(y, 0, lead + i)
-    return np.ascontiguousarray(a, dtype)
+            a = rows.kernel(a, along, (*a.shape[: lead + i], n, *a.shape[lead + i + 1 :]), lead + i)
+    return a
 
 
 reread = padding_by("IndexBackward0")

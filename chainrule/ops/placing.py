@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from chainrule.ops.primitive import linear
-from chainrule.ops.shape import Layout, as_strided, diagonal, expand, reshape, select, slice_dim
+from chainrule._core import dtypes
+from chainrule.ops.pointwise_form import cast_array
+from chainrule.ops.primitive import Primitive, linear
+from chainrule.ops.shape import Layout, as_strided, cast, diagonal, expand, reshape, select, slice_dim, unexpand
 
 
 @linear(a=lambda g, dims: flip(g, dims))
 def flip(a: Any, dims: tuple) -> Any:
     """The elements of `dims` in reverse order."""
-    return np.flip(a, dims).copy()
+    back = slice(None, None, -1)
+    return a[tuple([back if d in dims else slice(None) for d in range(a.ndim)])].copy()
 
 
 @linear(a=lambda g, shifts, dims: roll(g, tuple([-s for s in shifts]), dims))
@@ -52,19 +56,40 @@ def repeat(a: Any, repeats: tuple) -> Any:
     return y.reshape([r * n for r, n in zip(repeats, (1,) * lead + a.shape)])
 
 
+@lru_cache(16)
+def remembered(rows: int, columns: int, diagonal: int) -> np.ndarray:
+    return np.tri(rows, columns, diagonal, dtype=bool)
+
+
+def below(shape: tuple, diagonal: int) -> np.ndarray:
+    """Where matrices have their lower triangles."""
+    *_, rows, columns = shape
+    make = remembered if rows * columns < 2**16 else remembered.__wrapped__
+    return make(rows, columns, diagonal)
+
+
+def keep(a: Any, where: np.ndarray, inside: bool) -> np.ndarray:
+    """The elements of `a` where the mask says so, zeros elsewhere."""
+    y = np.zeros(a.shape, a.dtype)
+    np.copyto(y, a, where=where if inside else ~where)
+    return y
+
+
 @linear(a=lambda g, diagonal: tril(g, diagonal))
 def tril(a: Any, diagonal: int) -> Any:
     """The lower triangles of matrices, up to `diagonal`; zeros above."""
-    return np.tril(a, diagonal)
+    return keep(a, below(a.shape, diagonal), True)
 
 
 @linear(a=lambda g, diagonal: triu(g, diagonal))
 def triu(a: Any, diagonal: int) -> Any:
     """The upper triangles of matrices, from `diagonal` on; zeros below."""
-    return np.triu(a, diagonal)
+    return keep(a, below(a.shape, diagonal - 1), False)
 
 
-@linear(a=lambda g, pad: constant_pad(g, tuple([-n for n in pad]), 0), node="ConstantPadNdBackward0")
+@linear(
+    a=lambda g, pad: constant_pad(g, tuple([-n for n in pad]), 0), jvp=lambda t, pad: constant_pad(t, pad, 0), node="ConstantPadNdBackward0"
+)
 def constant_pad(a: Any, pad: tuple, value: Any) -> Any:
     """`value` around `a`: pad holds (before, after) of the last dimension, then of the one before it, ...; negative ones cut."""
     lead = a.ndim - len(pad) // 2
@@ -125,3 +150,45 @@ def as_strided_scatter(a: Any, b: Any, source: Layout, target: Layout) -> Any:
     source.into(memory)[...] = a
     target.into(memory)[...] = b
     return source.into(memory)
+
+
+# All of it overwritten
+
+
+def nothing_of(g: Any) -> Any:
+    from chainrule.ops.pointwise import nothing
+
+    return nothing(g)
+
+
+@linear(a=lambda g: nothing_of(g))
+def zero(a: Any) -> Any:
+    """Zeros in the place of `a`."""
+    return np.zeros(a.shape, a.dtype)
+
+
+def _filling(node: str) -> Primitive:
+    @linear(a=lambda g: nothing_of(g), jvp=lambda t: nothing_of(t), node=node)
+    def fill(a: Any, value: Any) -> Any:
+        """A number in the place of each element of `a`."""
+        return np.full(a.shape, value, a.dtype)
+
+    return fill
+
+
+def _filling_with(node: str) -> Primitive:
+    @linear(a=lambda g: nothing_of(g), b=lambda g, b_shape, b_dtype: back(g, b_shape, b_dtype), node=node)
+    def copy(a: Any, b: Any) -> Any:
+        """`b`, broadcast, in the place of `a`."""
+        return np.array(np.broadcast_to(cast_array(np.asarray(b), a.dtype), a.shape))
+
+    return copy
+
+
+def back(g: Any, shape: tuple, dtype: Any) -> Any:
+    """The cotangent of what was broadcast and cast."""
+    return cast(unexpand(g, shape), dtypes.BY_NUMPY[dtype])
+
+
+fill, fill_in_place = _filling("FillBackward0"), _filling("FillBackward2")
+fill_with, fill_with_in_place, copy = [_filling_with(name) for name in ("FillBackward1", "FillBackward3", "CopyBackwards")]

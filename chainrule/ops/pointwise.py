@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.ops.pointwise_form import cast_array, pointwise
-from chainrule.ops.primitive import conjugate as conj
-from chainrule.ops.primitive import general, linear
+from chainrule.ops.pointwise_form import pointwise
+from chainrule.ops.primitive import conjugate as conj, general, linear
+from chainrule.tensor import Tensor
 
 LN2, LN10, PI = 0.6931471805599453, 2.302585092994046, 3.141592653589793
 
@@ -32,16 +32,62 @@ def undefined(name: str) -> Any:
     return rule
 
 
+def missing(name: str) -> Any:
+    """The rule of an input for which PyTorch has no derivative yet."""
+
+    def rule(g: Any) -> Any:
+        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
+
+    return rule
+
+
+def is_bool(v: Any) -> bool:
+    return isinstance(v, (bool, np.bool_)) if not isinstance(v, Tensor) else v._data.dtype.kind == "b"
+
+
+MASK = "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+
+
+def no_bools(args: tuple) -> None:
+    """Bools cannot be subtracted."""
+    bools = [is_bool(v) for v in args]
+    if all(bools):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+        )
+    if any(bools):
+        raise RuntimeError(f"Subtraction, the `-` operator, with a bool tensor is not supported. {MASK}")
+
+
+def no_bool(args: tuple) -> None:
+    if is_bool(args[0]):
+        raise RuntimeError(f"Negation, the `-` operator, on a bool tensor is not supported. {MASK}")
+
+
+def ordered(error: type, message: str) -> Any:
+    """A check that refuses complex numbers."""
+
+    def check(args: tuple) -> None:
+        if any([v.dtype.is_complex if isinstance(v, Tensor) else v.__class__ is complex_number for v in args]):
+            raise error(message)
+
+    return check
+
+
+complex_number = complex
+
 # Arithmetic
 
 add = pointwise("add", np.add, "`input` plus `other`", a=1, b=1)
-sub = pointwise("sub", np.subtract, "`input` minus `other`", a=1, b=-1)
-rsub = pointwise("rsub", lambda a, b: np.subtract(b, a), "`other` minus `input`", scalars="fast", scalar_b="RsubBackward1", a=-1, b=1)
+sub = pointwise("sub", np.subtract, "`input` minus `other`", check=no_bools, a=1, b=-1)
+rsub = pointwise(
+    "rsub", lambda a, b: np.subtract(b, a), "`other` minus `input`", scalars="fast", check=no_bools, scalar_b="RsubBackward1", a=-1, b=1,
+)  # fmt: skip
 mul = pointwise("mul", np.multiply, "`input` times `other`", a=lambda b: b, b=lambda a: a)
 div = pointwise(
     "div", np.divide, "`input` divided by `other`", result="float", a=lambda g, b: g / conj(b), b=lambda g, a, b: -g * conj(a / b / b)
 )
-neg = pointwise("neg", np.negative, "the elements with their signs changed", kinds="ifc", a=-1)
+neg = pointwise("neg", np.negative, "the elements with their signs changed", kinds="uifc", check=no_bool, a=-1)
 abs = pointwise("abs", np.abs, "absolute values; the moduli of complex numbers", kinds="ifc", a=lambda g, a: g * sgn(a))
 square = pointwise("square", np.square, "the elements squared", node="PowBackward0", a=lambda a: 2 * a)
 reciprocal = pointwise("reciprocal", np.reciprocal, "1 / `input`", result="float", a=lambda y: -(y * y))
@@ -79,11 +125,10 @@ remainder = pointwise(
 )  # fmt: skip
 fmod = pointwise(
     "fmod", _fmod, "what remains of `input` after a division that truncates: it has the sign of `input`", kinds="uif",
-    node="FmodBackward1", scalar_b="FmodBackward0", noisy=True, a=1, b=lambda g, a, b: -g * div_trunc(a, b),
+    node="FmodBackward1", scalars="second", scalar_b="FmodBackward0", noisy=True, a=1, b=lambda g, a, b: -g * div_trunc(a, b),
 )  # fmt: skip
 
 # Powers, exponentials, logarithms
-
 
 
 def _power(a: Any, b: Any) -> Any:
@@ -93,7 +138,7 @@ def _power(a: Any, b: Any) -> Any:
 
 
 pow = pointwise(
-    "pow", _power, "`input` to the power `exponent`", names=("input", "exponent"), node="PowBackward1", scalar_a="PowBackward2", noisy=True,
+    "pow", _power, "`input` to the power `exponent`", names=("input", "exponent"), node="PowBackward1", scalar_a="PowBackward2", kinds="uifc", noisy=True,
     a=lambda g, a, b: where(b == 0, 0, g * conj(b * a ** (b - 1))),
     b=lambda g, a, b, y: where((a == 0) & (real_part(b) >= 0), 0, g * conj(y * log(a))),
 )  # fmt: skip
@@ -106,12 +151,22 @@ log10 = pointwise("log10", np.log10, "logarithms to base 10", result="float", a=
 log1p = pointwise("log1p", np.log1p, "log(1 + `input`), exact near 0", result="float", a=lambda g, a: g / conj(a + 1))
 sqrt = pointwise("sqrt", np.sqrt, "square roots", result="float", a=lambda g, y: g / conj(2 * y))
 rsqrt = pointwise("rsqrt", lambda a: 1 / np.sqrt(a), "1 / sqrt(`input`)", result="float", a=lambda y: -0.5 * (y * y * y))
+
+
+def _logaddexp(a: Any, b: Any) -> Any:
+    if a.dtype.kind != "c":
+        return np.logaddexp(a, b)
+    high, low = np.where(a.real >= b.real, a, b), np.where(a.real >= b.real, b, a)
+    same = np.isinf(high.real) & (high.real == low.real)  # their difference is NaN
+    return np.where(same, np.where(high.real < 0, low, np.log(np.exp(high) + np.exp(low))), high + np.log1p(np.exp(low - high)))
+
+
 logaddexp = pointwise(
-    "logaddexp", np.logaddexp, "log(exp(`input`) + exp(`other`)) without overflow", kinds="f", scalars=False, noisy=True,
-    a=lambda g, a, b: g / (1 + exp(b - a)), b=lambda g, a, b: g / (1 + exp(a - b)),
+    "logaddexp", _logaddexp, "log(exp(`input`) + exp(`other`)) without overflow", kinds="fc", scalars="no", noisy=True,
+    a=lambda g, a, b: g / conj(1 + exp(b - a)), b=lambda g, a, b: g / conj(1 + exp(a - b)),
 )  # fmt: skip
 logaddexp2 = pointwise(
-    "logaddexp2", np.logaddexp2, "log2(2 ** `input` + 2 ** `other`) without overflow", kinds="f", scalars=False, noisy=True,
+    "logaddexp2", np.logaddexp2, "log2(2 ** `input` + 2 ** `other`) without overflow", kinds="f", scalars="no", noisy=True,
     a=lambda g, a, b: g / (1 + exp2(b - a)), b=lambda g, a, b: g / (1 + exp2(a - b)),
 )  # fmt: skip
 
@@ -122,7 +177,8 @@ def _xlogy(a: Any, b: Any) -> Any:
 
 
 xlogy = pointwise(
-    "xlogy", _xlogy, "`input` * log(`other`), and 0 where `input` is 0", result="float", scalar_a="XlogyBackward1", scalar_b="XlogyBackward2",
+    "xlogy", _xlogy, "`input` * log(`other`), and 0 where `input` is 0", result="float", scalar_a="XlogyBackward1",
+    scalar_b="XlogyBackward2",
     kinds="uif", a=lambda g, a, b: where((a == 0) & (b <= 0), 0, xlogy(g, b)), b=lambda g, a, b: g * a / b,
 )  # fmt: skip
 
@@ -166,16 +222,30 @@ tanh = pointwise("tanh", np.tanh, "hyperbolic tangents", result="float", a=lambd
 asinh = pointwise("asinh", np.arcsinh, "inverse hyperbolic sines", result="float", a=lambda a: rsqrt(a * a + 1))
 acosh = pointwise("acosh", np.arccosh, "inverse hyperbolic cosines", result="float", a=lambda a: rsqrt(a - 1) * rsqrt(a + 1))
 atanh = pointwise("atanh", np.arctanh, "inverse hyperbolic tangents", result="float", a=lambda a: 1 / (1 - a * a))
+
+
+def squares(a: Any, b: Any) -> Any:
+    """a² + b², or 1 if both are 0."""
+    y = a * a + b * b
+    return where(y == 0, 1, y)
+
+
 atan2 = pointwise(
-    "atan2", np.arctan2, "the angle of the point (x=`other`, y=`input`)", result="float", kinds="uif", scalars=False,
-    a=lambda a, b: b / (a * a + b * b), b=lambda a, b: -a / (a * a + b * b),
+    "atan2", np.arctan2, "the angle of the point (x=`other`, y=`input`)", result="float", kinds="uif", scalars="no",
+    a=lambda a, b: b / squares(a, b), b=lambda a, b: -a / squares(a, b),
 )  # fmt: skip
 hypot = pointwise(
-    "hypot", np.hypot, "sqrt(`input`² + `other`²) without overflow", kinds="f", scalars=False, noisy=True,
+    "hypot", np.hypot, "sqrt(`input`² + `other`²) without overflow", kinds="f", scalars="no", noisy=True,
     a=lambda g, a, y: g * (a / y), b=lambda g, b, y: g * (b / y),
 )  # fmt: skip
-deg2rad = pointwise("deg2rad", lambda a: a * a.dtype.type(PI / 180), "degrees as radians", result="float", kinds="uif", node="Deg2RadBackward0", a=lambda g: g * (PI / 180))
-rad2deg = pointwise("rad2deg", lambda a: a * a.dtype.type(180 / PI), "radians as degrees", result="float", kinds="uif", node="Rad2DegBackward0", a=lambda g: g * (180 / PI))
+deg2rad = pointwise(
+    "deg2rad", lambda a: a * a.dtype.type(PI / 180), "degrees as radians", result="float", kinds="uif", node="Deg2RadBackward0",
+    a=lambda g: g * (PI / 180),
+)  # fmt: skip
+rad2deg = pointwise(
+    "rad2deg", lambda a: a * a.dtype.type(180 / PI), "radians as degrees", result="float", kinds="uif", node="Rad2DegBackward0",
+    a=lambda g: g * (180 / PI),
+)  # fmt: skip
 
 
 def _sinc(a: Any) -> Any:
@@ -185,7 +255,7 @@ def _sinc(a: Any) -> Any:
 
 sinc = pointwise(
     "sinc", _sinc, "sin(pi * `input`) / (pi * `input`), and 1 at 0", result="float",
-    a=lambda g, a: where(a == 0, 0, g * conj((a * PI * cos(a * PI) - sin(a * PI)) / (a * a * PI))),
+    a=lambda g, a: where(a * a * PI == 0, 0, g * conj((a * PI * cos(a * PI) - sin(a * PI)) / (a * a * PI))),
 )  # fmt: skip
 
 # Signs and rounding
@@ -195,11 +265,32 @@ def _integers_stay(round_float: Any) -> Any:
     return lambda a: round_float(a) if a.dtype.kind not in "iu" else np.array(a)
 
 
-sign = pointwise("sign", lambda a: np.sign(a) if a.dtype.kind != "b" else np.array(a), "-1, 0 or 1", kinds="buif", a=nothing)
-floor = pointwise("floor", _integers_stay(np.floor), "the elements rounded down", kinds="uif", a=nothing)
-ceil = pointwise("ceil", _integers_stay(np.ceil), "the elements rounded up", kinds="uif", a=nothing)
-round = pointwise("round", _integers_stay(np.rint), "the elements rounded, halves to even", kinds="uif", a=nothing)
-trunc = pointwise("trunc", _integers_stay(np.trunc), "the elements rounded towards 0", kinds="uif", a=nothing)
+
+
+def _sign(a: Any) -> Any:
+    """NaN has sign 0."""
+    if a.dtype.kind in "bu":
+        return (a != 0).astype(a.dtype)
+    return np.sign(a) if a.dtype.kind == "i" else np.where(np.isnan(a), a.dtype.type(0), np.sign(a))
+
+
+sign = pointwise("sign", _sign, "-1, 0 or 1", kinds="buif", noisy=True, a=nothing)
+floor = pointwise(
+    "floor", _integers_stay(np.floor), "the elements rounded down", kinds="uif",
+    check=ordered(NotImplementedError, "floor is not supported for complex inputs"), a=nothing,
+)  # fmt: skip
+ceil = pointwise(
+    "ceil", _integers_stay(np.ceil), "the elements rounded up", kinds="uif",
+    check=ordered(NotImplementedError, "ceil is not supported for complex inputs"), a=nothing,
+)  # fmt: skip
+round = pointwise(
+    "round", _integers_stay(np.rint), "the elements rounded, halves to even", kinds="uif",
+    check=ordered(NotImplementedError, "round is not supported for complex inputs"), a=nothing,
+)  # fmt: skip
+trunc = pointwise(
+    "trunc", _integers_stay(np.trunc), "the elements rounded towards 0", kinds="uif",
+    check=ordered(NotImplementedError, "trunc is not supported for complex inputs"), a=nothing,
+)  # fmt: skip
 frac = pointwise("frac", lambda a: a - np.trunc(a), "what `trunc` takes away", kinds="f", noisy=True, a=1)
 
 
@@ -212,7 +303,7 @@ def round_decimals(a: Any, decimals: int) -> Any:
 
 def _sgn(a: Any) -> Any:
     if a.dtype.kind != "c":
-        return np.sign(a) if a.dtype.kind != "b" else np.array(a)
+        return _sign(a)
     modulus = np.abs(a)
     return np.where(modulus == 0, a.dtype.type(0), a / np.where(modulus == 0, modulus.dtype.type(1), modulus))
 
@@ -230,15 +321,17 @@ sgn = pointwise(
 
 
 copysign = pointwise(
-    "copysign", np.copysign, "the magnitudes of `input` with the signs of `other`", result="float", kinds="uif", scalar_b="CopysignBackward1",
+    "copysign", np.copysign, "the magnitudes of `input` with the signs of `other`", result="float", kinds="uif", scalars="second",
+    scalar_b="CopysignBackward1",
     a=lambda g, a, y: where(a == 0, 0, g * (y / a)), b=nothing,
 )  # fmt: skip
 nextafter = pointwise(
-    "nextafter", np.nextafter, "the next number after `input` in the direction of `other`", kinds="f", scalars=False, noisy=True,
-    a=undefined("nextafter"), b=undefined("nextafter"),
+    "nextafter", np.nextafter, "the next number after `input` in the direction of `other`", kinds="f", scalars="no", noisy=True,
+    a=lambda g, a, b: where(a == b, 0, g), b=nothing,
 )  # fmt: skip
 heaviside = pointwise(
-    "heaviside", lambda a, b: np.where(a == 0, b, (a > 0).astype(a.dtype)), "0 below 0, 1 above, `other` at 0", scalars=False, node="NotImplemented",
+    "heaviside", lambda a, b: np.where(a == 0, b, (a > 0).astype(a.dtype)), "0 below 0, 1 above, `other` at 0", scalars="no",
+    node="NotImplemented",
     kinds="buif", names=("input", "values"), a=undefined("heaviside"), b=undefined("heaviside"),
 )  # fmt: skip
 
@@ -250,19 +343,21 @@ def _halved(g: Any, tie: Any, lost: Any) -> Any:
 
 
 maximum = pointwise(
-    "maximum", np.maximum, "the larger of each pair; NaN if either is", kinds="buif", scalars=False, noisy=True,
+    "maximum", np.maximum, check=ordered(RuntimeError, "maximum not implemented for complex tensors."),
+    doc="the larger of each pair; NaN if either is", kinds="buif", scalars="no", noisy=True,
     a=lambda g, a, b: _halved(g, a == b, a < b), b=lambda g, a, b: _halved(g, a == b, b < a),
 )  # fmt: skip
 minimum = pointwise(
-    "minimum", np.minimum, "the smaller of each pair; NaN if either is", kinds="buif", scalars=False, noisy=True,
+    "minimum", np.minimum, check=ordered(RuntimeError, "minimum not implemented for complex tensors."),
+    doc="the smaller of each pair; NaN if either is", kinds="buif", scalars="no", noisy=True,
     a=lambda g, a, b: _halved(g, a == b, a > b), b=lambda g, a, b: _halved(g, a == b, b > a),
 )  # fmt: skip
 fmax = pointwise(
-    "fmax", np.fmax, "the larger of each pair; NaN only if both are", kinds="buif", scalars=False, noisy=True,
+    "fmax", np.fmax, "the larger of each pair; NaN only if both are", kinds="buif", scalars="no", noisy=True,
     a=lambda g, a, b: where((a >= b) | (b != b), g, 0), b=lambda g, a, b: where((a >= b) | (b != b), 0, g),
 )  # fmt: skip
 fmin = pointwise(
-    "fmin", np.fmin, "the smaller of each pair; NaN only if both are", kinds="buif", scalars=False, noisy=True,
+    "fmin", np.fmin, "the smaller of each pair; NaN only if both are", kinds="buif", scalars="no", noisy=True,
     a=lambda g, a, b: where((a <= b) | (b != b), g, 0), b=lambda g, a, b: where((a <= b) | (b != b), 0, g),
 )  # fmt: skip
 
@@ -276,8 +371,12 @@ def _where(a: Any, b: Any, c: Any) -> Any:
 
 
 where = pointwise("where", _where, arity=3, b=lambda g, a: where(a, g, 0), c=lambda g, a: where(a, 0, g))
-masked_fill = pointwise("masked_fill", lambda a, b, c: np.where(b, c, a), arity=3, a=lambda g, b: where(b, 0, g), c=lambda g, b: where(b, g, 0))
-masked_fill_scalar = pointwise("masked_fill", lambda a, b, c: np.where(b, a.dtype.type(c), a), arity=3, node="MaskedFillBackward0", a=lambda g, b: where(b, 0, g))
+masked_fill = pointwise(
+    "masked_fill", lambda a, b, c: np.where(b, c, a), arity=3, a=lambda g, b: where(b, 0, g), c=lambda g, b: where(b, g, 0),
+)  # fmt: skip
+masked_fill_scalar = pointwise(
+    "masked_fill", lambda a, b, c: np.where(b, a.dtype.type(c), a), arity=3, node="MaskedFillBackward0", a=lambda g, b: where(b, 0, g),
+)  # fmt: skip
 
 
 @general(a=lambda g, a, min, max: where(inside(a, min, max), g, 0), node="ClampBackward1")
@@ -298,14 +397,27 @@ clamp_tensors = pointwise(
     "clamp", lambda a, b, c: np.minimum(np.maximum(a, b), c), arity=3, noisy=True, a=lambda g, a, b, c: where((a >= b) & (a <= c), g, 0),
     b=lambda g, a, b, c: where((b < c) & (a < b), g, 0), c=lambda g, a, b, c: where((a > c) | (c < b), g, 0),
 )  # fmt: skip
-clamp_min_tensor = pointwise("clamp_min", np.maximum, noisy=True, node="ClampMinBackward1", a=lambda g, a, b: where(a >= b, g, 0), b=lambda g, a, b: where(a < b, g, 0))
-clamp_max_tensor = pointwise("clamp_max", np.minimum, noisy=True, node="ClampMaxBackward1", a=lambda g, a, b: where(a <= b, g, 0), b=lambda g, a, b: where(a > b, g, 0))
+clamp_min_tensor = pointwise(
+    "clamp_min", np.maximum, noisy=True, node="ClampMinBackward1", a=lambda g, a, b: where(a >= b, g, 0),
+    b=lambda g, a, b: where(a < b, g, 0),
+)  # fmt: skip
+clamp_max_tensor = pointwise(
+    "clamp_max", np.minimum, noisy=True, node="ClampMaxBackward1", a=lambda g, a, b: where(a <= b, g, 0),
+    b=lambda g, a, b: where(a > b, g, 0),
+)  # fmt: skip
 
 
 @general(a=lambda g, a: g * isfinite(a), inputs=("a",), node="NanToNumBackward0")
 def nan_to_num(a: Any, nan: float, posinf: float, neginf: float) -> Any:
     """Numbers in place of NaN and the infinities."""
     return np.nan_to_num(a, copy=True, nan=nan, posinf=posinf, neginf=neginf)
+
+
+@general(vjp=lambda g, exponent, a_dtype: (g[0] / exp2(as_dtype(exponent, a_dtype)),), inputs=("a",), outputs=("mantissa", "exponent"))
+def frexp(a: Any) -> Any:
+    """a as mantissa * 2 ** exponent, |mantissa| in [0.5, 1)."""
+    mantissa, exponent = np.frexp(a)
+    return mantissa, exponent.astype(np.int32)
 
 
 # Blends: c is the weight or the second factor
@@ -321,9 +433,17 @@ def _lerp_scalar(a: Any, b: Any, c: Any) -> Any:
     return a + c * (b - a) if np.abs(c) < 0.5 else b - (b - a) * (1 - c)
 
 
-lerp_scalar = pointwise("lerp", _lerp_scalar, node="LerpBackward0", noisy=True, arity=3, a=lambda g, c: g * conj(1 - c), b=lambda g, c: g * conj(c))
+lerp_scalar = pointwise(
+    "lerp", _lerp_scalar, node="LerpBackward0", noisy=True, arity=3, a=lambda g, c: g * conj(1 - c), b=lambda g, c: g * conj(c),
+)  # fmt: skip
 addcmul = pointwise(
-    "addcmul", lambda a, b, c, d: a + a.dtype.type(d) * b * c, noisy=True, arity=4, a=1, b=lambda g, c, d: g * conj(c * d), c=lambda g, b, d: g * conj(b * d)
+    "addcmul",
+    lambda a, b, c, d: a + a.dtype.type(d) * b * c,
+    noisy=True,
+    arity=4,
+    a=1,
+    b=lambda g, c, d: g * conj(c * d),
+    c=lambda g, b, d: g * conj(b * d),
 )
 addcdiv = pointwise(
     "addcdiv", lambda a, b, c, d: a + a.dtype.type(d) * (b / c), noisy=True, arity=4, a=1, b=lambda g, c, d: g * conj(d / c),
@@ -333,19 +453,19 @@ addcdiv = pointwise(
 # Complex numbers
 
 
-@linear(a=lambda g, a_dtype: as_complex(g, a_dtype), node="SelectBackward0", view=True)
+@linear(a=lambda g, a_dtype: as_dtype(g, a_dtype), node="SelectBackward0", view=True)
 def real(a: Any) -> Any:
     """The real parts, a view."""
     return a.real
 
 
-@linear(a=lambda g, a_dtype: as_complex(g, a_dtype) * 1j, node="SelectBackward0", view=True)
+@linear(a=lambda g, a_dtype: as_dtype(g, a_dtype) * 1j, node="SelectBackward0", view=True)
 def imag(a: Any) -> Any:
     """The imaginary parts, a view."""
     return a.imag
 
 
-def as_complex(g: Any, dtype: Any) -> Any:
+def as_dtype(g: Any, dtype: Any) -> Any:
     from chainrule.ops.shape import cast
 
     return cast(g, dtypes.BY_NUMPY[dtype])
@@ -387,22 +507,25 @@ def angle_cotangent(g: Any, a: Any, dtype: Any) -> Any:
 
 # Comparisons and tests
 
-eq = pointwise("eq", np.equal, "whether `input` == `other`", result="bool")
-ne = pointwise("ne", np.not_equal, "whether `input` != `other`", result="bool")
-lt = pointwise("lt", np.less, "whether `input` < `other`", result="bool", kinds="buif")
-le = pointwise("le", np.less_equal, "whether `input` <= `other`", result="bool", kinds="buif")
-gt = pointwise("gt", np.greater, "whether `input` > `other`", result="bool", kinds="buif")
-ge = pointwise("ge", np.greater_equal, "whether `input` >= `other`", result="bool", kinds="buif")
+eq = pointwise("eq", np.equal, "whether `input` == `other`", result="bool", scalars="second")
+ne = pointwise("ne", np.not_equal, "whether `input` != `other`", result="bool", scalars="second")
+lt = pointwise("lt", np.less, "whether `input` < `other`", result="bool", scalars="second", kinds="buif")
+le = pointwise("le", np.less_equal, "whether `input` <= `other`", result="bool", scalars="second", kinds="buif")
+gt = pointwise("gt", np.greater, "whether `input` > `other`", result="bool", scalars="second", kinds="buif")
+ge = pointwise("ge", np.greater_equal, "whether `input` >= `other`", result="bool", scalars="second", kinds="buif")
 isnan = pointwise("isnan", np.isnan, "which elements are NaN", result="bool")
 isinf = pointwise("isinf", np.isinf, "which elements are infinite", result="bool")
 isfinite = pointwise("isfinite", np.isfinite, "which elements are neither NaN nor infinite", result="bool")
 isposinf = pointwise("isposinf", lambda a: a == np.inf, "which elements are +inf", result="bool", kinds="buif")
 isneginf = pointwise("isneginf", lambda a: a == -np.inf, "which elements are -inf", result="bool", kinds="buif")
-signbit = pointwise("signbit", lambda a: np.signbit(a) if a.dtype.kind not in "biu" else a < 0, "which elements have a minus sign, -0.0 included", result="bool", kinds="buif")
+signbit = pointwise(
+    "signbit", lambda a: np.signbit(a) if a.dtype.kind not in "biu" else a < 0, "which elements have a minus sign, -0.0 included",
+    result="bool", kinds="buif",
+)  # fmt: skip
 logical_not = pointwise("logical_not", np.logical_not, "which elements are 0", result="bool")
-logical_and = pointwise("logical_and", np.logical_and, "where both are not 0", result="bool", scalars=False)
-logical_or = pointwise("logical_or", np.logical_or, "where either is not 0", result="bool", scalars=False)
-logical_xor = pointwise("logical_xor", np.logical_xor, "where just one is not 0", result="bool", scalars=False)
+logical_and = pointwise("logical_and", np.logical_and, "where both are not 0", result="bool", scalars="no")
+logical_or = pointwise("logical_or", np.logical_or, "where either is not 0", result="bool", scalars="no")
+logical_xor = pointwise("logical_xor", np.logical_xor, "where just one is not 0", result="bool", scalars="no")
 
 # Bits and divisors
 
@@ -412,5 +535,5 @@ bitwise_or = pointwise("bitwise_or", np.bitwise_or, "the bits that either has", 
 bitwise_xor = pointwise("bitwise_xor", np.bitwise_xor, "the bits that just one has", kinds="bui")
 bitwise_left_shift = pointwise("bitwise_left_shift", np.left_shift, "the bits moved left by `other`", kinds="ui")
 bitwise_right_shift = pointwise("bitwise_right_shift", np.right_shift, "the bits moved right by `other`", kinds="ui")
-gcd = pointwise("gcd", np.gcd, "greatest common divisors", kinds="ui", scalars=False)
-lcm = pointwise("lcm", np.lcm, "least common multiples", kinds="ui", scalars=False)
+gcd = pointwise("gcd", np.gcd, "greatest common divisors", kinds="ui", scalars="no")
+lcm = pointwise("lcm", np.lcm, "least common multiples", kinds="ui", scalars="no")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes, modes
+from chainrule._core.silence import restore, silence
 from chainrule.autograd.node import next_sequence
 from chainrule.ops import overrides
 from chainrule.ops.primitive import Primitive, argument_names, compile_lines, conjugate
@@ -38,13 +39,14 @@ class Pointwise(Primitive):
 
     def __init__(
         self, name: str, kernel: Callable, doc: str, rules: dict, result: str, node: str | None, arity: int | None,
-        kinds: str, scalars: str | None, noisy: bool, names: tuple, scalar_nodes: tuple,
+        kinds: str, scalars: str | None, noisy: bool, names: tuple, scalar_nodes: tuple, check: Callable | None,
     ) -> None:  # fmt: skip
-        self.scalars = scalars or ("fast" if isinstance(kernel, np.ufunc) else "slow")
+        self.quick_scalars = scalars in (None, "fast", "second") and isinstance(kernel, np.ufunc) or scalars == "fast"
+        self.scalars = scalars
         if result == "float" or noisy:
             kernel = quiet(kernel)
         count = arity or getattr(kernel, "nin", None) or len(argument_names(kernel))
-        self.result, self.categories, self.public = result, {KINDS[k] for k in kinds}, names[:count]
+        self.result, self.categories, self.public, self.check = result, {KINDS[k] for k in kinds}, names[:count], check
         super().__init__(name, kernel, ("a", "b", "c", "d")[:count], (), rules, None, node=node)
         self.scalar_nodes: Any = (None, None)
         if self.differentiable:
@@ -88,8 +90,11 @@ class Pointwise(Primitive):
             "broadcast_error": broadcast_error, "scalar_class": self.scalar_nodes[1] or getattr(self, "node", None),
         }  # fmt: skip
         slow = f"return {refuse}(({args}), out)"
+        head = f"def {self.name}({', '.join(public)}, *, out=None):"
+        if dtypes.FLOATING not in self.categories:
+            return compile_lines(f"{self.name} function", [head, f"    {slow}"], scope)[self.name]
         lines = [
-            f"def {self.name}({', '.join(public)}, *, out=None):",
+            head,
             f"    if state.busy or out is not None or not isinstance({first}, Tensor): {slow}",
             f"    a = {first}._data",
             "    dtype = a.dtype",
@@ -105,7 +110,7 @@ class Pointwise(Primitive):
                 f"        if {second}._base is not None: sync({second})",
                 f"        tb = {second}._tracked",
             ]
-            if self.scalars == "fast":
+            if self.quick_scalars:
                 lines += [f"    elif {second}.__class__ is float or {second}.__class__ is int:", f"        b = {second}; tb = False"]
             lines += [
                 f"    else: {slow}",
@@ -131,29 +136,33 @@ class Pointwise(Primitive):
         first, second = (*self.public, None)[:2]
         if len(self.inputs) == 1:
             saved, guards = self.saving({"a"})
-            lines = ["    if ta:", f"        node = new(node_class); {head}", f"        node.edges = ({first}._edge or {first},); node.fix = None"]
-            return [*lines, f"        {saved}; {guards}", *tail]
+            edges = f"node.edges = ({first}._edge or {first},); node.fix = None"
+            return ["    if ta:", f"        node = new(node_class); {head}", f"        {edges}", f"        {saved}; {guards}", *tail]
         made = "new(node_class)" if self.scalar_nodes[1] is None else "new(node_class if b.__class__ is ndarray else scalar_class)"
         lines = ["    if ta or tb:", f"        node = {made}; {head}"]
         for word, test, tracked in (("if", "ta and tb", {"a", "b"}), ("elif", "ta", {"a"}), ("else", "", {"b"})):
             edges = ", ".join([f"{p}._edge or {p}" if n in tracked else "None" for n, p in (("a", first), ("b", second))])
             saved, guards = self.saving(tracked)
             lines += [f"        {word} {test}:".replace(" :", ":"), f"            node.edges = ({edges}); {saved}"]
-            if f"{second}._versions" in guards and "b" not in tracked and self.scalars == "fast":
-                lines += [f"            if b.__class__ is ndarray: {guards}", f"            else: {self.saving(tracked, scalar=True)[1]}"]
+            if f"{second}._versions" in guards and "b" not in tracked and self.quick_scalars:
+                others = self.saving(tracked, scalar=True)[1]
+                lines += [f"            if b.__class__ is ndarray: {guards}", f"            else: {others}"]
             else:
                 lines += [f"            {guards}"]
         lines += [
             "        shape = y.shape",
             "        if a.shape == shape and (b.__class__ is not ndarray or b.shape == shape): node.fix = None",
-            "        else: node.fix = (None if a.shape == shape else a.shape, None if b.__class__ is not ndarray or b.shape == shape else b.shape)",
+            "        else:",
+            "            same = b.__class__ is not ndarray or b.shape == shape",
+            "            node.fix = (None if a.shape == shape else a.shape, None if same else b.shape)",
         ]
         return lines + tail
 
     def saving(self, tracked: set, scalar: bool = False) -> tuple[str, str]:
         """The assignments of what the rules of the tracked inputs read, and of its versions."""
         kept = [n.replace("_", ".") if any(r in tracked for r in self.readers[n]) else "None" for n in self.saves]
-        counters = {"a": f"{self.public[0]}._versions", "b": "NEVER" if scalar else f"{self.public[1:] and self.public[1]}._versions", "y": "version"}
+        second = "NEVER" if scalar else f"{self.public[1:] and self.public[1]}._versions"
+        counters = {"a": f"{self.public[0]}._versions", "b": second, "y": "version"}
         guards = [f"{counters[n]}, {counters[n]}[0]" for n in kept if n in counters]
         return f"node.saved = ({', '.join(kept)}{',' if kept else ''})", f"node.guards = ({', '.join(guards)}{',' if guards else ''})"
 
@@ -174,6 +183,8 @@ class Pointwise(Primitive):
             if done:
                 return value
         self.check_operands(args)
+        if self.check is not None:
+            self.check(args)
         compute = self.compute_dtype(args)
         result = self(*[operand(v, compute) for v in args])
         if out is not None:
@@ -187,7 +198,9 @@ class Pointwise(Primitive):
         for i, v in enumerate(args):
             if isinstance(v, Tensor):
                 seen = True
-            elif (self.scalars == "no" or len(args) == 1) or not isinstance(v, (numbers.Number, np.bool_)):
+                continue
+            allowed = len(args) > 1 and self.scalars != "no" and (self.scalars != "second" or i > 0)
+            if not allowed or not isinstance(v, (numbers.Number, np.bool_)):
                 raise TypeError(f"{self.name}(): argument '{self.public[i]}' (position {i + 1}) must be Tensor, not {type(v).__name__}")
         if not seen:
             raise TypeError(f"{self.name}(): argument '{self.public[0]}' (position 1) must be Tensor, not {type(args[0]).__name__}")
@@ -227,18 +240,20 @@ class Pointwise(Primitive):
 
 
 def pointwise(
-    name: str, kernel: Callable, doc: str = "", *, result: str = "same", node: str | None = None, arity: int | None = None, kinds: str = "buifc",
-    scalars: str | None = None, noisy: bool = False, names: tuple = ("input", "other", "c", "d"), scalar_a: str | None = None,
-    scalar_b: str | None = None, **rules: Any,
+    name: str, kernel: Callable, doc: str = "", *, result: str = "same", node: str | None = None, arity: int | None = None,
+    kinds: str = "buifc", scalars: str | None = None, noisy: bool = False, names: tuple = ("input", "other", "c", "d"),
+    scalar_a: str | None = None, scalar_b: str | None = None, check: Callable | None = None, **rules: Any,
 ) -> Pointwise:  # fmt: skip
     """State a pointwise op: `a=`, `b=`, ... are its partial derivatives (see the module's docstring).
 
     `result` says what type comes out: "same" as the promoted inputs, "float" (integers become the default float first), "bool";
     "any" promotes as same but leaves the kernel's own type alone. `kinds` are the kinds of types that it works on (bool, unsigned,
-    integer, float, complex). `scalars`: whether Python numbers may be operands, "fast" (the kernel takes them as they are), "slow"
-    or "no". `noisy` kernels would give floating-point warnings. `scalar_a`, `scalar_b` name the node if that input is a number.
+    integer, float, complex). `scalars` says when it is not just any operand that may be a Python number: "second" or "no"; "fast"
+    says that the kernel takes them as they are, as ufuncs do. `noisy` kernels would give floating-point warnings. `scalar_a` and
+    `scalar_b` name the node if that input is a number. `check` raises if it does not like the operands (not called on the eager
+    path, whose operands are floating-point tensors and numbers).
     """
-    return Pointwise(name, kernel, doc, rules, result, node, arity, kinds, scalars, noisy, names, (scalar_a, scalar_b))
+    return Pointwise(name, kernel, doc, rules, result, node, arity, kinds, scalars, noisy, names, (scalar_a, scalar_b), check)
 
 
 def narrowed(vjp: Callable) -> Callable:
@@ -254,17 +269,19 @@ def quiet(kernel: Callable) -> Callable:
     """The kernel without NumPy's floating-point warnings, which PyTorch does not give."""
     if getattr(kernel, "quiet", False):
         return kernel
-    try:
-        from numpy._core import umath
-
-        variable, silent = umath._extobj_contextvar, umath._make_extobj(all="ignore")
-    except (ImportError, AttributeError):  # NumPy's public way costs a microsecond more
-        return np.errstate(all="ignore")(kernel)
-    put, back = variable.set, variable.reset
     count = getattr(kernel, "nin", None) or len(argument_names(kernel))
     names = ", ".join("abcd"[:count])
-    lines = [f"def silent({names}):", "    token = put(extobj)", "    try:", f"        return kernel({names})", "    finally:", "        back(token)"]
-    made = compile_lines(f"quiet {getattr(kernel, '__name__', 'kernel')}", lines, {"put": put, "back": back, "extobj": silent, "kernel": kernel})["silent"]
+    call = f"kernel({names})"
+    lines = [
+        f"def silent({names}):",
+        "    token = silence()",
+        "    try:",
+        f"        return {call}",
+        "    finally:",
+        "        restore(token)",
+    ]
+    scope = {"silence": silence, "restore": restore, "kernel": kernel}
+    made = compile_lines(f"quiet {getattr(kernel, '__name__', 'kernel')}", lines, scope)["silent"]
     made.quiet = True
     return made
 
@@ -319,7 +336,8 @@ def broadcast_error(a: Any, b: Any) -> RuntimeError:
         p, q = padded[0][d], padded[1][d]
         if p != q and 1 not in (p, q):
             return RuntimeError(
-                f"The size of tensor a ({p}) must match the size of tensor b ({q}) at non-singleton dimension {d}: shapes {list(one)} and {list(two)}"
+                f"The size of tensor a ({p}) must match the size of tensor b ({q}) at non-singleton dimension {d}: "
+                f"shapes {list(one)} and {list(two)}"
             )
     return RuntimeError(f"shapes {list(one)} and {list(two)} cannot be broadcast together")
 

@@ -15,16 +15,22 @@ from chainrule.ops.primitive import Primitive, linear
 
 
 def taking(node: str) -> Primitive:
-    """The primitive that takes, under PyTorch's name for it, the elements at `places` (flat, in the last d dimensions)."""
+    """The primitive that takes, under PyTorch's name for it, the elements at `places` (flat, in the last d dimensions).
 
-    @linear(a=lambda g, places, a_shape, d: scatter(g, places, a_shape[len(a_shape) - d :]), inputs=("a", "places"), node=node)
-    def take(a: Any, places: Any, d: int) -> Any:
-        return pool.gather(a, places, d)
+    `found` are the elements, where they are known already.
+    """
 
-    return take
+    @linear(
+        a=lambda g, places, a_shape, d: scatter(g, places, a_shape[len(a_shape) - d :]), jvp=lambda t, places, d: take(t, places, d),
+        inputs=("a", "places"), node=node,
+    )  # fmt: skip
+    def taken(a: Any, places: Any, d: int, found: Any = None) -> Any:
+        return pool.gather(a, places, d) if found is None else found
+
+    return taken
 
 
-@linear(a=lambda g, places, spatial: take(g, places, len(spatial)), inputs=("a", "places"), node="MaxUnpoolBackward0")
+@linear(a=lambda g, places, spatial: take(g, places, len(spatial)), inputs=("a", "places"), node="ScatterAddBackward0")
 def scatter(a: Any, places: Any, spatial: Any) -> Any:
     """Zeros of spatial shape `spatial` with the elements of `a` added at `places`."""
     return pool.scatter(a, places, spatial)
@@ -34,10 +40,26 @@ take = taking("GatherBackward0")
 max_pool = {d: taking(f"MaxPool{max(d, 2)}DWithIndicesBackward0") for d in (1, 2, 3)}
 adaptive_max_pool = {d: taking(f"AdaptiveMaxPool{max(d, 2)}DBackward0") for d in (1, 2, 3)}
 
+fractional_max_pool = {d: taking(f"FractionalMaxPool{d}DBackward0") for d in (2, 3)}
+
+
+def unpooling(node: str) -> Primitive:
+    @linear(a=lambda g, places, d: take(g, places, d), inputs=("a", "places"), node=node)
+    def unpool(a: Any, places: Any, d: int, spatial: Any) -> Any:
+        """Zeros of spatial shape `spatial` with the elements of `a` put at `places`."""
+        return pool.unpool(a, places, spatial)
+
+    return unpool
+
+
+max_unpool = {d: unpooling(f"MaxUnpool{max(d, 2)}DBackward0") for d in (1, 2, 3)}
+
 
 def averaging(d: int) -> Primitive:
     @linear(
-        a=lambda g, a_shape, kernel, stride, padding, out, divisor: spread(g, kernel, stride, padding, a_shape[len(a_shape) - len(out) :], divisor),
+        a=lambda g, a_shape, kernel, stride, padding, out, divisor: spread(
+            g, kernel, stride, padding, a_shape[len(a_shape) - len(out) :], divisor
+        ),
         node=f"AvgPool{max(d, 2)}DBackward0",
     )
     def average(a: Any, kernel: Any, stride: Any, padding: Any, out: Any, divisor: Any) -> Any:
@@ -47,7 +69,11 @@ def averaging(d: int) -> Primitive:
     return average
 
 
-@linear(a=lambda g, a_shape, kernel, stride, padding, divisor: avg_pool[len(kernel)](g, kernel, stride, padding, a_shape[len(a_shape) - len(kernel) :], divisor))
+@linear(
+    a=lambda g, a_shape, kernel, stride, padding, divisor: avg_pool[len(kernel)](
+        g, kernel, stride, padding, a_shape[len(a_shape) - len(kernel) :], divisor
+    )
+)
 def spread(a: Any, kernel: Any, stride: Any, padding: Any, spatial: Any, divisor: Any) -> Any:
     """Each element of `a` over `divisor`, added to all of its window: the transpose of averaging."""
     return as_type(a, lambda wide: pool.spread_windows(wide / divisor, kernel, stride, padding, spatial))

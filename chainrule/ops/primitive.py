@@ -47,13 +47,18 @@ class RecordedNode(Node):
             raise RuntimeError(SECOND_BACKWARD)
         packed = self.extra.packed if self.extra is not None else None
         if packed is not None:
-            unpack, values = packed
-            saved = tuple([s if p is None else unhook(unpack, p, i, tracked) for i, (s, p) in enumerate(zip(saved, values, strict=True))])
-        else:
-            check_versions(self)
+            from chainrule.autograd.saved import unpacked
+
+            saved = tuple([s if p is None else unpacked(p) for s, p in zip(saved, packed, strict=True)])
+        check_versions(self)
         if not tracked:
-            return tuple([s._data if isinstance(s, Tensor) else s for s in saved])
-        return tuple([self._with_history(name, s) for name, s in zip(self.saves, saved, strict=True)])
+            return tuple([bare(s) for s in saved])
+        values = tuple([self._with_history(name, s) for name, s in zip(self.saves, saved, strict=True)])
+        if self.extra is not None and self.extra.tangents is not None:
+            from chainrule.autograd.forward_ad import revive
+
+            values = tuple([revive(v, t) for v, t in zip(values, self.extra.tangents, strict=True)])
+        return values
 
     def _with_history(self, name: str, value: Any) -> Any:
         """The Tensor that `value` was, for a rule that is itself recorded."""
@@ -70,13 +75,19 @@ class RecordedNode(Node):
 
     def __getattr__(self, name: str) -> Any:
         """`_saved_self`, `_saved_result`, ...: what PyTorch shows of the saved values."""
-        if not name.startswith("_saved_"):
+        raw = name.startswith("_raw_saved_")
+        if not raw and not name.startswith("_saved_"):
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-        wanted = SAVED_ALIASES.get(name[7:], name[7:])
-        if self.saved is FREED:
-            raise RuntimeError(SECOND_BACKWARD)
+        wanted = name.partition("saved_")[2]
+        wanted = wanted if wanted in self.saves else SAVED_ALIASES.get(wanted, wanted)
         if wanted not in self.saves:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        if raw:
+            from chainrule.autograd.saved import SavedTensor
+
+            return SavedTensor(self, self.saves.index(wanted))
+        if self.saved is FREED:
+            raise RuntimeError(SECOND_BACKWARD)
         return self.unpack(True)[self.saves.index(wanted)]
 
 
@@ -95,14 +106,19 @@ class MultiNode(RecordedNode):
         return g
 
 
-SAVED_ALIASES = {"self": "a", "other": "b", "result": "y", "input": "a", "exponent": "b", "mat2": "b"}
+INFERENCE_SAVED = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. "
+    "To work around this, you can make a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
+    "`torch.inference_mode()`."
+)
+SAVED_ALIASES = {"self": "a", "other": "b", "result": "y", "input": "a", "exponent": "b", "mat2": "b", "self_sym_sizes": "a_shape"}
 
 
-def unhook(unpack: Callable, packed: Any, index: int, tracked: bool) -> Any:
-    value = unpack(packed)
-    if not isinstance(value, Tensor):
-        raise TypeError("Output of saved tensor unpack_hook expected to be a Tensor but got result of type " + type(value).__name__)
-    return value
+def bare(value: Any) -> Any:
+    """A saved value as rules on arrays want it."""
+    if isinstance(value, tuple):
+        return tuple([bare(v) for v in value])
+    return value._data if isinstance(value, Tensor) else value
 
 
 def with_edge(value: Any, edge: Any) -> Any:
@@ -141,6 +157,8 @@ def saved_arrays(node: Node) -> Iterator[tuple[ndarray, Any]]:
 
 def changed_in_place(array: ndarray, origin: Any, current: int, expected: int) -> RuntimeError:
     """The error for a saved array that an in-place op changed; `origin` is the edge to what made it."""
+    if expected != expected:  # an inference tensor: its versions are NaN
+        return RuntimeError(INFERENCE_SAVED)
     made_by, index = (origin.node, origin.index) if type(origin) is Output else (origin, 0)
     maker = ""
     if isinstance(made_by, Node):
@@ -181,7 +199,7 @@ class Primitive:
         self.saves = tuple([n for n in known if any(n in names for names in used)])
         self.readers = {n: [i for i, r in rules.items() if callable(r) and n in argument_names(r)] for n in self.saves}
         base = MultiNode if len(outputs) > 1 or variadic == "outputs" else RecordedNode
-        namespace = {"__slots__": (), "primitive": self, "saves": self.saves, "__module__": "torch.autograd.function"}
+        namespace = {"__slots__": (), "primitive": self, "saves": self.saves, "frees": bool(self.carriers.intersection(self.saves)), "__module__": "builtins"}
         if self.differentiable:
             namespace["vjp"] = self.compile_vjp(conj=False)
         self.node: Any = type(node or node_name(name), (base,), namespace)
@@ -233,7 +251,7 @@ class Primitive:
         outs = [adopt(Tensor, r if r.__class__ is ndarray else np.asarray(r)) for r in (result if several else (result,))]
         local = modes.local
         watched = modes.state.busy
-        edges = None
+        edges = node = None
         if self.differentiable and (not watched or (local.grad and not local.inference)):
             edges = [edge_of(t) if isinstance(t, Tensor) else None for t in inputs]
             if all([e is None for e in edges]):
@@ -248,7 +266,7 @@ class Primitive:
         if watched and local.dual_level >= 0:
             from chainrule.autograd.pushforward import push_forward
 
-            push_forward(self, inputs, statics, outs)
+            push_forward(self, inputs, statics, outs, node)
         return tuple(outs) if several else outs[0]
 
     def make_node(self, edges: list, inputs: Sequence, arrays: tuple, statics: tuple, outs: list, several: bool) -> Node:
@@ -336,31 +354,17 @@ def mark_view(t: Tensor, source: Any, several: bool, recording: bool) -> None:
         t._restriction = "no_grad"
     elif source._restriction is not None:
         t._restriction = source._restriction
-    if source._inference:
-        t._inference = True
+    if source._inference is not t._inference:
+        t._inference = source._inference
 
 
 def observe(node: Node, primitive: Primitive, inputs: Sequence, outs: list) -> None:
     """What modes do to a fresh node: pack what it saved, note the traceback."""
     local = modes.local
-    if local.saved_hooks:
-        pack, unpack = local.saved_hooks[-1]
-        values: list = []
-        kept: list = []
-        for name, value in zip(node.saves, node.saved, strict=True):
-            is_tensor = name in primitive.carriers and isinstance(value, ndarray)
-            if is_tensor:
-                before = modes.set_grad(False)
-                try:
-                    values.append(pack(saved_tensor(node, name, value, primitive, inputs)))
-                finally:
-                    modes.set_grad(before)
-            else:
-                values.append(None)
-            kept.append(None if is_tensor else value)
-        if any(v is not None for v in values) or any(k is not s for k, s in zip(kept, node.saved, strict=True)):
-            node.saved, node.guards = tuple(kept), ()
-            node.ensure_extra().packed = (unpack, values)
+    if local.saved_hooks and node.saved:
+        from chainrule.autograd.saved import pack_saved
+
+        pack_saved(node, primitive, inputs)
     if local.anomaly:
         note_forward(node, 4)
 
@@ -370,14 +374,6 @@ def note_forward(node: Node, depth: int) -> None:
     node.metadata["traceback_"] = traceback.format_stack()[: -depth - 1]
     if modes.local.running is not None:
         node.metadata["parent_"] = modes.local.running
-
-
-def saved_tensor(node: Node, name: str, value: ndarray, primitive: Primitive, inputs: Sequence) -> Tensor:
-    if name in primitive.inputs and primitive.variadic is not True:
-        t = inputs[primitive.inputs.index(name)]
-        if isinstance(t, Tensor) and t._data is value:
-            return t if t._edge is None else with_edge(value, t._edge)
-    return adopt(Tensor, value)
 
 
 def conjugate(d: Any) -> Any:

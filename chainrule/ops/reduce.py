@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.ops.pointwise import isnan, nothing, real_part, sgn, where
-from chainrule.ops.pointwise import abs as modulus
-from chainrule.ops.primitive import conjugate as conj
-from chainrule.ops.primitive import general, linear
-from chainrule.ops.shape import cast, expand, reshape, spread
+from chainrule._core.silence import restore, silence
+from chainrule.ops.pointwise import abs as modulus, isnan, real_part, sgn, where
+from chainrule.ops.primitive import conjugate as conj, general, linear
+from chainrule.ops.shape import expand, reshape, spread
 
 _add, _multiply, _max, _min = np.add.reduce, np.multiply.reduce, np.maximum.reduce, np.minimum.reduce
 F32 = np.dtype(np.float32)
@@ -143,7 +142,10 @@ def _of_all(name: str, node: str, kernel: Any) -> Any:
 max_all, min_all = _of_all("max", "MaxBackward1", _max), _of_all("min", "MinBackward1", _min)
 
 
-@general(vjp=lambda g, a, low, high, dim, keepdim: (share(g[0], a, low, dim, keepdim) + share(g[1], a, high, dim, keepdim),), outputs=("low", "high"))
+@general(
+    vjp=lambda g, a, low, high, dim, keepdim: (share(g[0], a, low, dim, keepdim) + share(g[1], a, high, dim, keepdim),),
+    outputs=("low", "high"),
+)
 def aminmax(a: Any, dim: Any, keepdim: bool) -> Any:
     """The smallest and the largest over `dim`."""
     return _min(a, dim, None, None, keepdim), _max(a, dim, None, None, keepdim)
@@ -153,7 +155,7 @@ def share(g: Any, a: Any, y: Any, dim: Any, keepdim: bool) -> Any:
     """Split g evenly among the elements that equal the extremum y; NaN equals NaN."""
     y = keep(y, a, dim, keepdim)
     same = (a == y) | (isnan(a) & isnan(y))
-    count = sum(where(same, 1, nothing(y)), dim, True)
+    count = sum(where(same, real_part(y) * 0 + 1, 0), dim, True)
     return where(same, keep(g, a, dim, keepdim) / count, 0)
 
 
@@ -170,9 +172,12 @@ def variance(a: Any, dim: Any, correction: float, keepdim: bool) -> Any:
     a = widened(a)
     d = a - average(a, dim, True)
     squares = d * d if d.dtype.kind != "c" else d.real * d.real + d.imag * d.imag
-    freedom = np.maximum(extent(a.shape, dim) - correction, 0)
+    freedom = extent(a.shape, dim) - correction
+    y = _add(squares, dim, None, None, keepdim)
+    if freedom > 0:
+        return y / squares.dtype.type(freedom)
     with np.errstate(all="ignore"):
-        return _add(squares, dim, None, None, keepdim) / squares.dtype.type(freedom)
+        return y / squares.dtype.type(0)
 
 
 def real_type(a: Any) -> Any:
@@ -224,12 +229,16 @@ def std_mean(a: Any, dim: Any, correction: float, keepdim: bool) -> Any:
 
 @general(
     a=lambda g, a, y, p, dim, keepdim: norm_cotangent(keep(g, a, dim, keepdim), a, keep(y, a, dim, keepdim), p, dim),
+    jvp=lambda t, a, y, p, dim, keepdim: sum(
+        real_part(conj(norm_cotangent(1, a, keep(y, a, dim, keepdim), p, dim)) * t), dim, keepdim
+    ),
     node="LinalgVectorNormBackward0",
 )  # fmt: skip
 def vector_norm(a: Any, p: float, dim: Any, keepdim: bool) -> Any:
     """(sum |a| ** p) ** (1 / p) over `dim`; p may be 0 (how many are not 0) and infinite (the largest, the smallest)."""
     dtype, a = real_type(a), widened(a)
-    with np.errstate(all="ignore"):
+    token = silence()
+    try:
         if p == 2:
             squares = a * a if a.dtype.kind != "c" else a.real * a.real + a.imag * a.imag
             return np.sqrt(_add(squares, dim, None, None, keepdim)).astype(dtype)
@@ -241,6 +250,8 @@ def vector_norm(a: Any, p: float, dim: Any, keepdim: bool) -> Any:
         powers = size if p == 1 else size ** size.dtype.type(p)
         y = _add(powers, dim, None, None, keepdim)
         return (y if p == 1 else y ** y.dtype.type(1 / p)).astype(dtype)
+    finally:
+        restore(token)
 
 
 def norm_cotangent(g: Any, a: Any, y: Any, p: float, dim: Any) -> Any:
@@ -252,7 +263,7 @@ def norm_cotangent(g: Any, a: Any, y: Any, p: float, dim: Any) -> Any:
     if p == 2:
         return g * where(y == 0, 0, a / y)
     if p in (float("inf"), float("-inf")):
-        largest = where(modulus(a) == y, 1, nothing(y))
+        largest = where(modulus(a) == y, 1, y * 0)
         return sgn(a) * (largest / sum(largest, dim, True) * g)
     if p < 1:
         return where(a == 0, 0, sgn(a) * modulus(a) ** (p - 1)) * (g * y ** (1 - p))

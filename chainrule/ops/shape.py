@@ -5,14 +5,15 @@ The rule of a view takes all of its statics and then, if it needs it, `a_shape`:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule._core import dtypes, modes
-from chainrule.autograd.node import next_sequence
+from chainrule.autograd.node import Output, next_sequence
 from chainrule.ops.pointwise_form import cast_array
-from chainrule.ops.primitive import Primitive, linear
+from chainrule.ops.primitive import Primitive, edge_of, linear, mark_view
 from chainrule.tensor import Tensor, adopt, root_memory, sync
 
 state = modes.state
@@ -48,6 +49,64 @@ def look(view: Primitive, t: Tensor, array: np.ndarray, *statics: Any) -> Tensor
     return y
 
 
+def derive(op: Primitive, t: Tensor, array: np.ndarray, *statics: Any) -> Tensor:
+    """As `look`, for an op that is no view: its result in memory of its own."""
+    if state.busy:
+        return op.record((t,), (t._data,), statics, array)
+    if t._base is not None:
+        sync(t)
+    y = _new(Tensor)
+    y._data, y._grad, y._base, y._versions = array, None, None, [0, 0]
+    if t._tracked:
+        node = _new(op.node)
+        node.edges, node.fix, node.extra, node.guards = (t._edge or t,), None, None, ()
+        node.saved = (*statics, t._data.shape) if "a_shape" in op.saves else statics if op.saves else ()
+        node.sequence = next_sequence()
+        y._tracked, y._edge = True, node
+    else:
+        y._tracked, y._edge = False, None
+    return y
+
+
+def look_at_parts(view: Primitive, t: Tensor, arrays: list, *statics: Any) -> tuple[Tensor, ...]:
+    """As `look`, for a view that has many results, which may not be changed in place."""
+    if state.busy:
+        return view.record((t,), (t._data,), statics, arrays)
+    parts = []
+    for array in arrays:
+        y = _new(Tensor)
+        y._data, y._grad, y._tracked, y._edge = array, None, False, None
+        mark_view(y, t, True, True)
+        parts.append(y)
+    edge = edge_of(t)
+    if edge is not None:
+        node = _new(view.node)
+        node.edges, node.fix, node.extra, node.guards, node.saved = (edge,), None, None, (), statics[-1:]
+        node.width, node.outputs = len(arrays), [(a.shape, a.dtype) for a in arrays]
+        node.sequence = next_sequence()
+        for i, y in enumerate(parts):
+            y._tracked, y._edge = True, Output(node, i)
+    return tuple(parts)
+
+
+def join(op: Primitive, tensors: Sequence[Tensor], array: np.ndarray, dim: int) -> Tensor:
+    """The Tensor that `op(tensors, dim)` is, when `array` is what its kernel gives: the eager path of `cat` and `stack`."""
+    if state.busy:
+        return op.record(tensors, tuple([t._data for t in tensors]), (dim,), array)
+    edges = tuple([edge_of(t) for t in tensors])
+    y = _new(Tensor)
+    y._data, y._grad, y._base, y._versions = array, None, None, [0, 0]
+    if any([e is not None for e in edges]):
+        node = _new(op.node)
+        node.edges, node.fix, node.extra, node.guards = edges, None, None, ()
+        node.saved = (dim, tuple([t._data.shape for t in tensors])) if "a_shape" in op.saves else (dim,)
+        node.sequence = next_sequence()
+        y._tracked, y._edge = True, node
+    else:
+        y._tracked, y._edge = False, None
+    return y
+
+
 def share(t: Tensor, array: np.ndarray) -> Tensor:
     """Another tensor on t's memory and version counter, without history: what `detach` and `view(dtype)` give."""
     y = adopt(Tensor, array)
@@ -58,16 +117,16 @@ def share(t: Tensor, array: np.ndarray) -> Tensor:
 # Where arrays lie
 
 
-def window(a: Any, shape: tuple, strides: tuple, start: int = 0) -> np.ndarray:
+def window(a: Any, shape: tuple, strides: tuple, start: int = 0, inside: bool = True) -> np.ndarray:
     """An array that looks into a's memory, from `start` bytes after a's first element; strides in bytes.
 
-    Unlike NumPy's `as_strided` it is quick, may be written to if `a` may, and cannot leave the memory.
+    Unlike NumPy's `as_strided` it is quick, may be written to if `a` may, and cannot leave the memory. `inside`: it looks at
+    nothing but what `a` spans.
     """
-    a = np.asarray(a)
+    memory = a = np.asarray(a)
     if 0 in shape:
-        return np.ndarray(shape, a.dtype, np.empty(0, a.dtype) if not a.size else a, 0, strides) if a.flags.c_contiguous else np.empty(shape, a.dtype)
-    memory = a
-    if not a.flags.c_contiguous or start < 0 or a.base is not None:
+        return np.empty(shape, a.dtype)
+    if not (inside and a.flags.c_contiguous):
         memory = root_memory(a)
         start += address(a) - address(memory)
         if not memory.flags.c_contiguous:
@@ -289,7 +348,8 @@ def layout_of(a: np.ndarray) -> Layout:
 def as_strided(a: Any, source: Layout, target: Layout) -> Any:
     """What is seen through `target` of the storage that `a` fills through `source`."""
     if a.shape == source.shape and layout_of(a) == source:
-        return window(a, target.shape, tuple([s * a.itemsize for s in target.strides]), (target.offset - source.offset) * a.itemsize)
+        strides = tuple([s * a.itemsize for s in target.strides])
+        return window(a, target.shape, strides, (target.offset - source.offset) * a.itemsize, inside=False)
     memory = np.zeros(max(source.extent(), target.extent()), a.dtype)
     source.into(memory)[...] = a
     return target.into(memory)

@@ -6,11 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from chainrule._core.silence import restore, silence
 from chainrule.ops.pointwise import exp
-from chainrule.ops.primitive import general
-from chainrule.ops.reduce import keep, sum
+from chainrule.ops.primitive import conjugate as conj, general
+from chainrule.ops.reduce import keep, sum, widened
 
 _max, _add = np.maximum.reduce, np.add.reduce
+
+
+def shifted(a: Any, dim: tuple) -> Any:
+    """a minus its maximum over `dim`, fresh memory."""
+    a = widened(a)
+    return a - _max(a, dim, None, None, True)
 
 
 @general(a=lambda g, y, dim: unsoftmax(g, y, dim))
@@ -18,10 +25,10 @@ def softmax(a: Any, dim: tuple) -> Any:
     """exp(a) scaled to sum to 1 over `dim`."""
     if not a.size:
         return a.copy()
-    y = a - _max(a, dim, None, None, True)
+    y = np.asarray(shifted(a, dim))
     np.exp(y, y)
     y /= _add(y, dim, None, None, True)
-    return y
+    return y if y.dtype is a.dtype else y.astype(a.dtype)
 
 
 def unsoftmax(g: Any, y: Any, dim: tuple) -> Any:
@@ -34,20 +41,22 @@ def log_softmax(a: Any, dim: tuple) -> Any:
     """The logarithm of `softmax`, without computing it."""
     if not a.size:
         return a.copy()
-    y = a - _max(a, dim, None, None, True)
+    y = np.asarray(shifted(a, dim))
     y -= np.log(_add(np.exp(y), dim, None, None, True))
-    return y
+    return y if y.dtype is a.dtype else y.astype(a.dtype)
 
 
-@general(a=lambda g, a, y, dim, keepdim: keep(g, a, dim, keepdim) * exp(a - keep(y, a, dim, keepdim)))
+@general(a=lambda g, a, y, dim, keepdim: keep(g, a, dim, keepdim) * conj(exp(a - keep(y, a, dim, keepdim))))
 def logsumexp(a: Any, dim: Any, keepdim: bool) -> Any:
     """log(sum(exp(a))) over `dim`; infinities count as what they are."""
-    if not a.size:
-        with np.errstate(divide="ignore"):
-            return np.log(_add(a, dim, None, None, keepdim))
-    top = _max(a, dim, None, None, True)
-    top = np.where(np.isfinite(top), top, a.dtype.type(0))
-    with np.errstate(divide="ignore", over="ignore"):
-        y = np.log(_add(np.exp(a - top), dim, None, None, True))
-    y += top
-    return y if keepdim else y.reshape([n for i, n in enumerate(a.shape) if i not in dim])
+    dtype, a = a.dtype, widened(a)
+    token = silence()
+    try:
+        if not a.size:
+            return np.log(_add(a, dim, None, None, keepdim)).astype(dtype)
+        top = np.asarray(_max(a.real, dim, None, None, True))
+        top[~np.isfinite(top)] = 0
+        y = np.log(_add(np.exp(a - top), dim, None, None, keepdim))
+        return (y + (top if keepdim else top.reshape(np.shape(y)))).astype(dtype)
+    finally:
+        restore(token)

@@ -1,6 +1,11 @@
 """Optimizers: `optimizer = SGD(model.parameters(), lr=0.1)`, then after each backward `optimizer.step(); optimizer.zero_grad()`."""
 
-from chainrule.optim import lr_scheduler, swa_utils
+from __future__ import annotations
+
+from importlib import import_module as _import_module
+from types import ModuleType as _Module
+
+from chainrule.optim import lr_scheduler
 from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adagrad
@@ -36,3 +41,9 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+
+def __getattr__(name: str) -> _Module:
+    if name == "swa_utils":  # it needs `nn`, which optimizers do not
+        return _import_module("chainrule.optim.swa_utils")
+    raise AttributeError(f"module 'torch.optim' has no attribute {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.ops.pointwise import maximum, sqrt
+from chainrule.ops.pointwise import sqrt, where
 from chainrule.optim.elementwise import Elementwise, Rule
 from chainrule.optim.optimizer import ParamsT, check_fused, check_options
 from chainrule.tensor import Tensor
@@ -59,8 +59,8 @@ class Adam(Elementwise):
             v *= beta2
             v += (1 - beta2) * g * g
             if top is not None:
-                top[...] = maximum(top, v)
-                v = top
+                v = where(top >= v, top, v)
+                top[...] = v
             p -= size * m / (sqrt(v) / scale + eps)
 
         return update

@@ -46,7 +46,7 @@ class ASGD(Elementwise):
         eta, mu = (state[name]._data.item() for name in ("eta", "mu"))
         following = {"eta": lr / (1 + lambd * lr * step) ** group["alpha"], "mu": 1 / max(1, step - group["t0"])}
         for name, value in following.items():
-            state[name]._data[...] = value
+            state[name]._data[...] = scalar(value)._data
             state[name]._versions[0] += 1
 
         def update(p: Any, g: Any, average: Any) -> None:

@@ -1,5 +1,18 @@
-"""Data sets for pictures, laid out as torchvision's."""
+"""Data sets, models and transforms for pictures, with torchvision's names: `from chainrule import vision as torchvision`."""
 
-from chainrule.vision import datasets
+from __future__ import annotations
 
-__all__ = ["datasets"]
+from importlib import import_module as _import_module
+from types import ModuleType as _Module
+
+_SUBMODULES = ("datasets", "models", "transforms")
+
+
+def __getattr__(name: str) -> _Module:
+    if name in _SUBMODULES:
+        return _import_module(f"chainrule.vision.{name}")
+    raise AttributeError(f"module 'torchvision' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_SUBMODULES]

@@ -56,7 +56,8 @@ def ints(value: Any, count: int, function: str, name: str, position: int = 3) ->
     for i, v in enumerate(value):
         if not hasattr(v, "__index__"):
             raise TypeError(
-                f"{function}(): argument '{name}' (position {position}) must be tuple of ints, but found element of type {type(v).__name__} at pos {i}"
+                f"{function}(): argument '{name}' (position {position}) must be tuple of ints, but found element of type "
+                f"{type(v).__name__} at pos {i}"
             )
         many.append(v.__index__())
     if len(many) == 1:

@@ -22,7 +22,8 @@ def sizes(function: str, name: str, value: Any, count: int) -> tuple[int, ...]:
     many = ints(value, count, function, name)
     if len(many) != count:
         raise RuntimeError(
-            f"expected {name} to be a single integer value or a list of {count} values to match the convolution dimensions, but got {name}={list(many)}"
+            f"expected {name} to be a single integer value or a list of {count} values to match the convolution dimensions, but got "
+            f"{name}={list(many)}"
         )
     return many
 
@@ -35,7 +36,9 @@ def check(
     require_tensor(function, weight, "weight", 2)
     x, w = input._data, weight._data
     if x.ndim not in (d + 1, d + 2):
-        raise RuntimeError(f"Expected {d + 1}D (unbatched) or {d + 2}D (batched) input to {function}, but got input of size: {list(x.shape)}")
+        raise RuntimeError(
+            f"Expected {d + 1}D (unbatched) or {d + 2}D (batched) input to {function}, but got input of size: {list(x.shape)}"
+        )
     given = ints(stride, d, function, "stride"), ints(padding, d, function, "padding"), ints(dilation, d, function, "dilation")
     dims = w.ndim - 2
     stride, padding, dilation = (sizes(function, n, v, dims) for n, v in zip(("stride", "padding", "dilation"), given, strict=True))
@@ -49,9 +52,13 @@ def check(
             raise RuntimeError(message)
     shape = f"{list(w.shape)}"
     if w.shape[0] < groups:
-        raise RuntimeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {shape} instead")
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {shape} instead"
+        )
     if w.shape[0] % groups:
-        raise RuntimeError(f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size [{shape}] instead")
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size [{shape}] instead"
+        )
     channels = x.shape[x.ndim - d - 1]
     wanted, produced = (w.shape[0], w.shape[1] * groups) if transposed else (w.shape[1] * groups, w.shape[0])
     how = "transposed=1" if transposed else f"groups={groups}"
@@ -62,7 +69,8 @@ def check(
         )
     if bias is not None and bias._data.shape != (produced,):
         raise RuntimeError(
-            f"Given {how if transposed else ''}{', ' if transposed else ''}weight of size {shape}, expected bias to be 1-dimensional with {produced} elements, "
+            f"Given {how if transposed else ''}{', ' if transposed else ''}weight of size {shape}, expected bias to be 1-dimensional "
+            f"with {produced} elements, "
             f"but got bias of size {list(bias._data.shape)} instead"
         )
     if x.dtype != w.dtype:
@@ -118,7 +126,13 @@ def convolve(function: str, d: int, input: Any, weight: Any, bias: Any, stride: 
 
 @public
 def conv1d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: str | Size = 0, dilation: Size = 1, groups: int = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: str | Size = 0,
+    dilation: Size = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Convolution along the last dimension: input (N, C, L) or (C, L), weight (O, C / groups, K), bias (O).
 
@@ -133,7 +147,13 @@ def conv1d(
 
 @public
 def conv2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: str | Size = 0, dilation: Size = 1, groups: int = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: str | Size = 0,
+    dilation: Size = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Convolution of images: input (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), bias (O).
 
@@ -148,7 +168,13 @@ def conv2d(
 
 @public
 def conv3d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: str | Size = 0, dilation: Size = 1, groups: int = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: str | Size = 0,
+    dilation: Size = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Convolution of volumes: input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH, KW), bias (O)."""
     return convolve("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
@@ -164,7 +190,9 @@ def transposed(
     if any(v >= max(s, q) for v, s, q in zip(extra, stride, dilation, strict=True)):
         names = ("depth", "height", "width")[3 - max(d, 2) :]
         settings = (("output_padding", extra), ("stride", stride), ("dilation", dilation))
-        found = " ".join([f"{what}_{n}: {v}" for what, many in settings for n, v in zip(names, (1,) * (len(names) - d) + many, strict=True)])
+        found = " ".join(
+            [f"{what}_{n}: {v}" for what, many in settings for n, v in zip(names, (1,) * (len(names) - d) + many, strict=True)]
+        )
         raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got {found}")
     shape = input._data.shape[-d:]
     spatial = tuple([
@@ -173,14 +201,16 @@ def transposed(
     ])  # fmt: skip
     if any(n < 1 for n in spatial):
         sizes_in, sizes_out = (" x ".join(map(str, v)) for v in (shape, spatial))
-        raise RuntimeError(f"Given input size per channel: ({sizes_in}). Calculated output size per channel: ({sizes_out}). Output size is too small")
+        raise RuntimeError(
+            f"Given input size per channel: ({sizes_in}). Calculated output size per channel: ({sizes_out}). Output size is too small"
+        )
     return batched(lambda x: ops.conv_input(x, weight, bias, spatial, stride, padding, dilation, groups), input, d)
 
 
 @public
 def conv_transpose1d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0, output_padding: Size = 0, groups: int = 1,
-    dilation: Size = 1,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0, output_padding: Size = 0,
+    groups: int = 1, dilation: Size = 1,
 ) -> Tensor:  # fmt: skip
     """The transpose of `conv1d`: input (N, C, L) or (C, L), weight (C, O / groups, K). `output_padding` lengthens the result at its end."""
     return transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -188,8 +218,8 @@ def conv_transpose1d(
 
 @public
 def conv_transpose2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0, output_padding: Size = 0, groups: int = 1,
-    dilation: Size = 1,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0, output_padding: Size = 0,
+    groups: int = 1, dilation: Size = 1,
 ) -> Tensor:  # fmt: skip
     """The transpose of `conv2d`: input (N, C, H, W) or (C, H, W), weight (C, O / groups, KH, KW).
 
@@ -203,11 +233,98 @@ def conv_transpose2d(
 
 @public
 def conv_transpose3d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0, output_padding: Size = 0, groups: int = 1,
-    dilation: Size = 1,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size = 1, padding: Size = 0, output_padding: Size = 0,
+    groups: int = 1, dilation: Size = 1,
 ) -> Tensor:  # fmt: skip
     """The transpose of `conv3d`: input (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, KD, KH, KW)."""
     return transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+# Columns
+
+
+@public
+def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1) -> Tensor:
+    """The windows of images as columns: (N, C, H, W) to (N, C * KH * KW, places); the batch dimension can be missing.
+
+    Example:
+        >>> unfold(tensor([[[1., 2.], [3., 4.]]]), (1, 2))
+        tensor([[1., 3.],
+                [2., 4.]])
+    """
+    require_tensor("unfold", input)
+    kernel, apart, margin, step = windows("unfold", kernel_size, dilation, padding, stride)
+    shape = input._data.shape
+    if len(shape) not in (3, 4) or 0 in shape[-3:]:
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: "
+            f"{list(shape)}"
+        )
+    out = output_size(shape[-2:], kernel, step, margin, apart)
+    if min(out) < 1:
+        raise RuntimeError(
+            f"Given input with spatial size {shape[-2:]}, kernel_size={kernel}, dilation={apart}, padding={margin}, calculated shape of "
+            "the array of "
+            f"sliding blocks as {out}, but its components must be at least one."
+        )
+    if input.dtype.category == dtypes.INTEGRAL:
+        raise NotImplementedError(f"\"im2col_out_cpu\" not implemented for '{legacy(input)}'")
+    return batched(lambda x: ops.unfold(x, kernel, step, margin, apart), input, 2)
+
+
+def windows(function: str, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> list[tuple[int, ...]]:
+    names = ("kernel_size", "dilation", "padding", "stride")
+    many: list[tuple[int, ...]] = []
+    for name, value in zip(names, (kernel_size, dilation, padding, stride), strict=True):
+        pair = ints(value, 2, function, name)
+        if len(pair) != 2:
+            raise RuntimeError(f"It is expected {name} equals to 2, but got size {len(pair)}")
+        many.append(pair)
+    for name, pair in zip(names, many, strict=True):
+        short, what = name.removesuffix("_size"), name.replace("_", " ")
+        if min(pair) < (0 if name == "padding" else 1):
+            least = "non-negative" if name == "padding" else "greater than zero"
+            raise RuntimeError(f"{what} should be {least}, but got {short}_height: {pair[0]} {short}_width: {pair[1]}")
+    return many
+
+
+@public
+def fold(input: Tensor, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1) -> Tensor:
+    """Columns added where `unfold` would take them from: (N, C * KH * KW, places) to (N, C, H, W); the batch dimension can be missing."""
+    require_tensor("fold", input)
+    size = ints(output_size, 2, "fold", "output_size", 2)
+    if len(size) != 2:
+        raise RuntimeError(f"It is expected output_size equals to 2, but got size {len(size)}")
+    kernel, apart, margin, step = windows("fold", kernel_size, dilation, padding, stride)
+    shape = input._data.shape
+    if len(shape) not in (2, 3) or 0 in shape[-2:]:
+        raise RuntimeError(
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: "
+            f"{list(shape)}"
+        )
+    if shape[-2] % (kernel[0] * kernel[1]):
+        raise RuntimeError(
+            f"Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)={shape[-2]} and "
+            f"kernel_size={kernel}."
+        )
+    blocks = places(size, kernel, step, margin, apart)
+    if shape[-1] != blocks[0] * blocks[1]:
+        raise RuntimeError(
+            f"Given output_size={size}, kernel_size={kernel}, dilation={apart}, padding={margin}, stride={step}, expected size of "
+            "input's dimension 2 "
+            f"to match the calculated number of sliding blocks {blocks[0]} * {blocks[1]} = {blocks[0] * blocks[1]}, but got "
+            f"input.size(2)={shape[-1]}."
+        )
+    if min(blocks) < 1:
+        raise RuntimeError(
+            f"Given output_size={size}, kernel_size={kernel}, dilation={apart}, padding={margin}, stride={step}, calculated shape of "
+            "the array of sliding "
+            f"blocks as {blocks}, which is too small (non-positive)"
+        )
+    if input.dtype.category == dtypes.INTEGRAL:
+        raise NotImplementedError(f"\"col2im_out_cpu\" not implemented for '{legacy(input)}'")
+    return batched(lambda x: ops.fold(x, size, kernel, step, margin, apart), input, 1)
+
+
+places = output_size
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "unfold"]

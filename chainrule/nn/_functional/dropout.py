@@ -34,7 +34,11 @@ def thinned(input: Any, p: float, channels: bool, alpha: bool) -> Tensor:
     if dtypes.BY_NUMPY[data.dtype].category < dtypes.FLOATING:
         raise RuntimeError(f"result type Float can't be cast to the desired output type {dtypes.LEGACY[input.dtype]}")
     shape = data.shape[:2] + (1,) * (data.ndim - 2) if channels else data.shape
-    noise = bernoulli(shape, data.dtype, None, 1 - p)
+    if channels or data.flags.c_contiguous or 0 in data.strides:
+        noise = bernoulli(shape, data.dtype, None, 1 - p)
+    else:  # PyTorch draws in the order of memory
+        order = np.argsort([-s for s in data.strides], kind="stable")
+        noise = bernoulli(tuple([shape[i] for i in order]), data.dtype, None, 1 - p).transpose(np.argsort(order))
     if not alpha:
         noise /= data.dtype.type(1 - p)
         return ops.mul.function(input, wrap(noise))
@@ -93,7 +97,8 @@ def purpose(name: str, spatial: int) -> str:
     """The end of the messages about a wrong number of dimensions."""
     many = "s" if spatial > 1 else ""
     return (
-        f"Note that {name} exists to provide channel-wise dropout on inputs with {spatial} spatial dimension{many}, a channel dimension, and an "
+        f"Note that {name} exists to provide channel-wise dropout on inputs with {spatial} spatial dimension{many}, a channel "
+        "dimension, and an "
         f"optional batch dimension (i.e. {spatial + 1}D or {spatial + 2}D inputs)."
     )
 
@@ -101,7 +106,8 @@ def purpose(name: str, spatial: int) -> str:
 def caution(name: str, spatial: int, ndim: int) -> None:
     if ndim not in (spatial + 1, spatial + 2):
         warnings.warn(
-            f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a future release. To retain the "
+            f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a future release. To "
+            "retain the "
             f"behavior and silence this warning, please use dropout instead. {purpose(name, spatial)}",
             stacklevel=4,
         )
@@ -127,9 +133,12 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     caution("dropout2d", 2, ndim)
     if ndim == 3:
         warnings.warn(
-            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - input is interpreted as "
-            "shape (N, C, L), where C is the channel dim. This behavior will change in a future release to interpret the input as one without a "
-            "batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise dropout behavior, please switch to using dropout1d instead.",
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - input is "
+            "interpreted as "
+            "shape (N, C, L), where C is the channel dim. This behavior will change in a future release to interpret the input as one "
+            "without a "
+            "batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise dropout behavior, please switch to using dropout1d "
+            "instead.",
             stacklevel=3,
         )
     return dropped_channels("dropout2d", input, p, training, inplace, None)

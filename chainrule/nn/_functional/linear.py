@@ -11,6 +11,7 @@ from chainrule.autograd.node import next_sequence
 from chainrule.functions.arguments import require_tensor
 from chainrule.kernels.random import CPP
 from chainrule.ops import matmul as ops
+from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
 from chainrule.tensor import Tensor, sync
 
@@ -48,7 +49,7 @@ Affine.__name__ = Affine.__qualname__ = General.__name__
 Affine.__module__ = General.__module__
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
     """`input @ weight.T + bias`: shapes (..., in), (out, in) and (out,) give (..., out).
 
     Raises RuntimeError for shapes that do not fit and for unequal types.
@@ -57,6 +58,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         >>> linear(tensor([[1., 2.]]), tensor([[1., 0.], [0., 1.], [1., 1.]]), zeros(3))
         tensor([[1., 2., 3.]])
     """
+    if out is not None:
+        return write_out("linear", out, linear_any(input, weight, bias))
     if state.busy or not isinstance(bias, Tensor) or not isinstance(input, Tensor) or not isinstance(weight, Tensor):
         return linear_any(input, weight, bias)
     a, w, c = input._data, weight._data, bias._data
@@ -78,7 +81,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         node = _new(Affine)
         node.fix = node.extra = None
         node.sequence = next_sequence()
-        node.edges = ((bias._edge or bias) if tc else None, (input._edge or input) if ta else None, (weight._edge or weight) if tw else None)
+        node.edges = (
+            (bias._edge or bias) if tc else None,
+            (input._edge or input) if ta else None,
+            (weight._edge or weight) if tw else None,
+        )
         va, vw = input._versions, weight._versions
         if tw:
             node.saved = (a, w if ta else None)
@@ -110,7 +117,10 @@ def linear_any(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
         names = [CPP[t.dtype.name] for t in (input, weight)]
         if bias is None:
             raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}")
-        raise RuntimeError("self and mat2 must have the same dtype, but got " + " and ".join(ops.dtypes.LEGACY[t.dtype] for t in unequal(input, weight, bias)))
+        raise RuntimeError(
+            "self and mat2 must have the same dtype, but got "
+            + " and ".join(ops.dtypes.LEGACY[t.dtype] for t in unequal(input, weight, bias))
+        )
     if a.dtype == bool:
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     if w.ndim == 1:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,12 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import next_sequence
 from chainrule.functions.arguments import require_tensor
-from chainrule.nn._functional.arguments import check_reduction, legacy, reduce_loss, require_floating
+from chainrule.nn._functional.arguments import check_reduction, legacy, reduce_loss
 from chainrule.ops import loss as ops, pointwise as elements
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import broadcast_error, operand, result_type
 from chainrule.ops.reduce import sum
-from chainrule.ops.shape import cast, expand, reshape
+from chainrule.ops.shape import expand, reshape
 from chainrule.ops.softmax import log_softmax
 from chainrule.tensor import Tensor, sync
 
@@ -55,7 +54,7 @@ class MeanNll(ops.nll_loss.node):  # type: ignore[name-defined, misc]
     def vjp(self, g: Any, saved: Any) -> tuple:
         if isinstance(g, Tensor):
             return ops.nll_loss.node.vjp(self, g, saved)
-        target, _, (n, classes), *_ = saved
+        target, (n, classes) = saved[0], saved[-1]
         y = np.zeros((n, classes), g.dtype)
         y[arange(n), target] = g / -n
         return (y, None, None)
@@ -100,11 +99,10 @@ def mean_entropy(input: Tensor, target: Tensor) -> Tensor | None:
     soft.fix = soft.extra = nll.fix = nll.extra = None
     soft.edges, soft.saved, soft.guards, soft.sequence = (input._edge or input,), (y, (1,)), (), next_sequence()
     versions = target._versions
-    nll.edges, nll.saved, nll.sequence = (soft, None, None), (classes, None, a.shape, -100, "mean"), next_sequence()
+    nll.edges, nll.saved, nll.sequence = (soft, None, None), (classes, None, -100, "mean", a.shape), next_sequence()
     nll.guards = (versions, versions[0])
     t._tracked, t._edge = True, nll
     return t
-
 
 
 def cross_entropy(
@@ -124,8 +122,8 @@ def cross_entropy(
         tensor(0.1269)
     """
     if (
-        not state.busy and weight is None and reduction == "mean" and not label_smoothing and size_average is None and reduce is None
-        and isinstance(input, Tensor) and isinstance(target, Tensor)
+        not state.busy and weight is None and reduction == "mean" and not label_smoothing and ignore_index < 0
+        and size_average is None and reduce is None and isinstance(input, Tensor) and isinstance(target, Tensor)
     ):  # fmt: skip
         fast = mean_entropy(input, target)
         if fast is not None:
@@ -273,7 +271,8 @@ def paired(name: str, input: Any, target: Any, kernel: str, *, warn: bool = True
     if input._data.shape != target._data.shape:
         if warn:
             warnings.warn(
-                f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely lead to incorrect "
+                f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely lead to "
+                "incorrect "
                 "results due to broadcasting. Please ensure they have the same size.",
                 stacklevel=4,
             )

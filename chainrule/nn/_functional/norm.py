@@ -34,7 +34,9 @@ def require_types(input: Any, *parameters: Any) -> None:
         if p is None or p._data.dtype == input._data.dtype or (input._data.dtype in NARROW and p.dtype is dtypes.float32):
             continue
         if input._data.dtype in NARROW or p._data.dtype != np.float32:
-            raise RuntimeError(f"mixed dtype (CPU): expect parameter to have scalar type of {'Float' if input._data.dtype in NARROW else legacy(input)}")
+            raise RuntimeError(
+                f"mixed dtype (CPU): expect parameter to have scalar type of {'Float' if input._data.dtype in NARROW else legacy(input)}"
+            )
         raise RuntimeError(f"expected scalar type {legacy(input)} but found {legacy(p)}")
 
 
@@ -52,7 +54,7 @@ def move_statistics(running: Any, value: np.ndarray, momentum: float) -> None:
 
 
 def check_batch(size: Sequence[int]) -> None:
-    if math.prod(size) == size[1] and size[1]:
+    if size[0] * math.prod(size[2:]) == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
 
 
@@ -72,8 +74,6 @@ def batch_norm(
     """
     require_tensor("batch_norm", input)
     if training:
-        if input._data.ndim < 2:
-            raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
         check_batch(input.shape)
         if eps <= 0.0:
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
@@ -84,6 +84,8 @@ def batch_norm(
 
 def normalized_channels(input: Any, mean: Any, var: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float) -> Tensor:
     x = input._data
+    if x.ndim < 2 and x.size:
+        raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
     channels = x.shape[1] if x.ndim > 1 else 0
     if not training:
         for name, t in (("running_mean", mean), ("running_var", var)):
@@ -92,6 +94,9 @@ def normalized_channels(input: Any, mean: Any, var: Any, weight: Any, bias: Any,
     for name, t in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias)):
         require_parameter(name, t, channels)
     require_types(input, weight, bias, mean, var)
+    if not x.size:
+        y = input.clone() if weight is None else input.clone() * weight[0]
+        return y if bias is None else y + bias[0]
     dims = (0, *range(2, x.ndim))
     spread = (1, -1) + (1,) * (x.ndim - 2)
     weight, bias = (t if t is None else reshape(same_type(t, input), spread) for t in (weight, bias))
@@ -126,7 +131,8 @@ def instance_norm(
     many = [t if t is None else t.repeat(n) for t in (running_mean, running_var, weight, bias)]  # type: ignore[attr-defined]
     for name, t in zip(("running_mean", "running_var", "weight", "bias"), (running_mean, running_var, weight, bias), strict=True):
         require_parameter(name, t, channels)
-    y = normalized_channels(x.reshape(1, n * channels, *shape[2:]), *many, use_input_stats, momentum, eps)
+    mean, var, scale, shift = many
+    y = normalized_channels(x.reshape(1, n * channels, *shape[2:]), mean, var, scale, shift, use_input_stats, momentum, eps)
     for running, t in zip((running_mean, running_var), many[:2], strict=True):
         if running is not None and use_input_stats:
             running._data[...] = t._data.reshape(n, channels).mean(0)
@@ -161,11 +167,14 @@ def check_last(function: str, input: Any, normalized_shape: Any, star: str) -> t
         raise TypeError(f"{function}(): argument 'normalized_shape' (position 2) must be tuple of ints, not {kind}")
     shape = tuple(normalized_shape)
     if not shape:
-        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []")
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []"
+        )
     if input._data.shape[-len(shape) :] != shape:
         inner = ", ".join(map(str, shape))
         raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [{star}{inner}], but got input of size{list(input._data.shape)}"
+            f"Given normalized_shape={list(shape)}, expected input with shape [{star}{inner}], but got input of "
+            f"size{list(input._data.shape)}"
         )
     return shape
 
@@ -173,7 +182,8 @@ def check_last(function: str, input: Any, normalized_shape: Any, star: str) -> t
 def check_like(name: str, t: Any, shape: tuple) -> None:
     if t is not None and t._data.shape != shape:
         raise RuntimeError(
-            f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(t._data.shape)} and normalized_shape = {list(shape)}"
+            f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(t._data.shape)} and "
+            f"normalized_shape = {list(shape)}"
         )
 
 
@@ -207,12 +217,14 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
     check_batch([shape[0] * shape[1] // num_groups, num_groups, *shape[2:]])
     if shape[1] % num_groups:
         raise RuntimeError(
-            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(shape)} and num_groups={num_groups}"
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(shape)} and "
+            f"num_groups={num_groups}"
         )
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and t._data.shape != shape[1:2]:
             raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape {list(t._data.shape)} "
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
+                f"{list(t._data.shape)} "
                 f"and input of shape {list(shape)}"
             )
     require_types(input, weight, bias)

@@ -31,7 +31,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * len(shape):
-        raise RuntimeError(f"Padding length should be less than or equal to two times the input dimension but got padding length {len(pad)} and input of dimension {len(shape)}")
+        raise RuntimeError(
+            f"Padding length should be less than or equal to two times the input dimension but got padding length {len(pad)} and input "
+            f"of dimension {len(shape)}"
+        )
     if mode == "constant":
         return padded(input, pad, 0 if value is None else value)
     if mode not in ops.MODES:
@@ -51,7 +54,8 @@ def padded(input: Tensor, pad: list[int], value: Any) -> Tensor:
     for i, (n, (p, q)) in enumerate(zip(shape, sides, strict=True)):
         if n + p + q < 0:
             raise RuntimeError(
-                f"The input size {n}, plus negative padding {p} and {q} resulted in a negative output size, which is invalid. Check dimension {i} of your input."
+                f"The input size {n}, plus negative padding {p} and {q} resulted in a negative output size, which is invalid. Check "
+                f"dimension {i} of your input."
             )
     return ops.constant_pad(input, sides, value)
 
@@ -72,13 +76,15 @@ def around(input: Tensor, pad: list[int], mode: str) -> Tensor:
                 raise RuntimeError("Padding value causes wrapping around more than once.")
             if n + p + q < 0:
                 raise RuntimeError("Negative padding value is resulting in an empty dimension")
+        if mode == "circular":  # what negative numbers cut away is not repeated
+            kept = np.arange(max(-p, 0), n - max(-q, 0))
+            places.append(None if not p and not q else kept[np.arange(-max(p, 0), len(kept) + max(q, 0)) % len(kept)])
+            continue
         along = np.arange(-p, n + q)
         if mode == "reflect":
             along = n - 1 - np.abs(n - 1 - np.abs(along))
-        elif mode == "replicate":
-            along = np.clip(along, 0, n - 1)
         else:
-            along = along % n
+            along = np.clip(along, 0, n - 1)
         places.append(None if not p and not q else along)
     return ops.MODES[mode][d](input, tuple(places))
 
@@ -88,13 +94,16 @@ def check_own(shape: tuple, pad: list[int], mode: str, d: int) -> None:
     spatial = shape[-d:]
     if 0 in shape[len(shape) - d - 1 :]:
         kind = f"{d + 1}D or {d + 2}D (batch mode)"
-        raise RuntimeError(f"Expected {kind} tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(shape)}")
+        raise RuntimeError(
+            f"Expected {kind} tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(shape)}"
+        )
     for i, n in enumerate(spatial):
         p, q = pad[2 * (d - 1 - i) : 2 * (d - i)]
         dim = len(shape) - d + i
         if mode == "reflect" and (p >= n or q >= n):
             raise RuntimeError(
-                f"Argument #{4 + 2 * (d - 1 - i)}: Padding size should be less than the corresponding input dimension, but got: padding ({p}, {q}) at dimension {dim} "
+                f"Argument #{4 + 2 * (d - 1 - i)}: Padding size should be less than the corresponding input dimension, but got: padding "
+                f"({p}, {q}) at dimension {dim} "
                 f"of input {list(shape)}"
             )
         if n + p + q < 1:

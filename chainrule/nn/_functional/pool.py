@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule._core import dtypes, modes
+from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor
 from chainrule.kernels import pool as kernels
 from chainrule.nn._functional.arguments import legacy
 from chainrule.ops import pool as ops
+from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
 from chainrule.tensor import Tensor, wrap
 
@@ -32,7 +33,9 @@ def each(function: str, name: str, value: Any, d: int) -> tuple[int, ...]:
         return many * d
     if len(many) != d:
         optional = "be omitted, " if name == "stride" else "be "
-        raise RuntimeError(f"{function}: {name} must {'either ' if name in ('kernel_size', 'stride', 'dilation') else ''}{optional}{COUNTS[d]}")
+        raise RuntimeError(
+            f"{function}: {name} must {'either ' if name in ('kernel_size', 'stride', 'dilation') else ''}{optional}{COUNTS[d]}"
+        )
     return many
 
 
@@ -64,7 +67,11 @@ def windows(
     if any(k <= 0 for k in kernel) or any(s <= 0 for s in step):
         names = ("kT", "kH", "kW")[3 - d :], ("dT", "dH", "dW")[3 - d :]
         sizes, strides = (" ".join([f"{n}: {v}" for n, v in zip(names[i], v, strict=True)]) for i, v in enumerate((kernel, step)))
-        raise RuntimeError(f"kernel size should be greater than zero, but got {sizes}" if any(k <= 0 for k in kernel) else f"stride should be greater than zero, but got {strides}")
+        raise RuntimeError(
+            f"kernel size should be greater than zero, but got {sizes}"
+            if any(k <= 0 for k in kernel)
+            else f"stride should be greater than zero, but got {strides}"
+        )
     if any(q <= 0 for q in apart):
         described = " ".join([f"dilation{a}: {q}" for a, q in zip(AXES[3 - d :], apart, strict=True)])
         raise RuntimeError(f"dilation should be greater than zero, but got {described}")
@@ -96,9 +103,7 @@ def max_pool(function: str, d: int, input: Any, kernel_size: Any, stride: Any, p
     kernel, step, margin, apart, out = windows(function, input, d, kernel_size, stride, padding, dilation, ceil_mode)
     require_real(function, input)
     values, places = kernels.max_pool(input._data, kernel, step, margin, apart, out)
-    if not input.requires_grad and not modes.state.busy:
-        return wrap(values), wrap(places)
-    return ops.max_pool[d](input, places, d), wrap(places)
+    return ops.max_pool[d](input, places, d, values), wrap(places)
 
 
 @public
@@ -114,7 +119,12 @@ def max_pool1d(
     """
     require_tensor("max_pool1d", input)
     check_input("max_pool1d", input, 1)
-    names = {"kernel_size": kernel_size, "stride": kernel_size if stride is None or stride == () else stride, "padding": padding, "dilation": dilation}
+    names = {
+        "kernel_size": kernel_size,
+        "stride": kernel_size if stride is None or stride == () else stride,
+        "padding": padding,
+        "dilation": dilation,
+    }
     k, s, p, q = (each("max_pool1d", n, v, 1)[0] for n, v in names.items())
     for name, v in (("kernel_size", k), ("stride", s), ("dilation", q)):
         if v <= 0:
@@ -161,7 +171,15 @@ def max_pool3d(
 
 
 def avg_pool(
-    function: str, d: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor: int | None
+    function: str,
+    d: int,
+    input: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor: int | None,
 ) -> Tensor:
     require_tensor(function, input)
     kernel, step, margin, _, out = windows(function, input, d, kernel_size, stride, padding, 1, ceil_mode)
@@ -188,15 +206,16 @@ def avg_pool1d(
     ndim = input._data.ndim
     if ndim not in (2, 3):
         raise RuntimeError(
-            f"Expected 2 to 3 dimensions, but got {ndim}-dimensional tensor for argument #1 'self' (while checking arguments for avg_pool1d)"
+            f"Expected 2 to 3 dimensions, but got {ndim}-dimensional tensor for argument #1 'self' (while checking arguments for "
+            "avg_pool1d)"
         )
     return avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 @public
 def avg_pool2d(
-    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None, *, out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The average of each window: input (N, C, H, W) or (C, H, W). Padding counts as zeros, or not at all.
 
@@ -204,16 +223,18 @@ def avg_pool2d(
         >>> avg_pool2d(tensor([[[1., 3.], [2., 0.]]]), 2)
         tensor([[[1.5000]]])
     """
-    return avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    result = avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return result if out is None else write_out("avg_pool2d", out, result)
 
 
 @public
 def avg_pool3d(
-    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None, *, out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The average of each window: input (N, C, D, H, W) or (C, D, H, W)."""
-    return avg_pool("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    result = avg_pool("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return result if out is None else write_out("avg_pool3d", out, result)
 
 
 # Adaptive: the size of the result is given
@@ -235,6 +256,8 @@ def adaptive_avg_pool(function: str, d: int, input: Any, output_size: Any) -> Te
             f"{function}: elements of output_size must be greater than or equal to 0 but received {{{', '.join(map(str, out))}}}"
         )
     shape = input._data.shape
+    if d > 1 and len(shape) < d + 1:
+        raise ValueError(f"Input dimension should be at least {d + 1}")
     if d > 1 and all(n == 1 for n in out):
         return input.mean(tuple(range(-d, 0)), keepdim=True)
     if len(shape) not in (d + 1, d + 2):
@@ -251,7 +274,8 @@ def check_planes(function: str, shape: tuple, d: int) -> None:
     for i in range(len(shape) - d, len(shape)):
         if shape[i] == 0:
             raise RuntimeError(
-                f"{function}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(shape)} with dimension {i} being empty"
+                f"{function}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(shape)} with "
+                f"dimension {i} being empty"
             )
 
 
@@ -262,7 +286,8 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
     ndim = input._data.ndim
     if ndim not in (2, 3):
         raise RuntimeError(
-            f"Expected 2 to 3 dimensions, but got {ndim}-dimensional tensor for argument #1 'self' (while checking arguments for adaptive_avg_pool1d)"
+            f"Expected 2 to 3 dimensions, but got {ndim}-dimensional tensor for argument #1 'self' (while checking arguments for "
+            "adaptive_avg_pool1d)"
         )
     return adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
 
@@ -285,6 +310,6 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
 
 
 __all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d",
-    "max_pool3d",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d",
+    "max_pool2d", "max_pool3d",
 ]  # fmt: skip

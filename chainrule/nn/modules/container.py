@@ -200,7 +200,8 @@ class ModuleList(_Row):
             else:
                 blocks.append([i, i, text])
         lines = [
-            shift(f"({first}): {text}" if first == last else f"({first}-{last}): {last - first + 1} x {text}") for first, last, text in blocks
+            shift(f"({first}): {text}" if first == last else f"({first}-{last}): {last - first + 1} x {text}")
+            for first, last, text in blocks
         ]
         return f"{self._get_name()}(" + ("\n  " + "\n  ".join(lines) + "\n" if lines else "") + ")"
 
@@ -360,8 +361,8 @@ class ParameterDict(Module):
     def _key_to_attr(self, key: Any) -> str:
         if not isinstance(key, str):
             raise TypeError(
-                f"Index given to ParameterDict cannot be used as a key as it is not a string (type is '{type(key).__name__}'). Open an issue "
-                "on github if you need non-string keys."
+                f"Index given to ParameterDict cannot be used as a key as it is not a string (type is '{type(key).__name__}'). Open an "
+                "issue on github if you need non-string keys."
             )
         return key
 
@@ -418,7 +419,7 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default`."""
-        return self[key] if key in self else default
+        return self[key] if key in self._keys else default
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
         """A new dictionary with the same value for all keys."""

@@ -6,10 +6,9 @@ from typing import Any
 
 from chainrule.autograd.grad_mode import no_grad
 from chainrule.nn import functional as F
-from chainrule.nn.modules.layer import by_dimension, tuple_of
+from chainrule.nn.modules.layer import Spatial, tuple_of
 from chainrule.nn.modules.lazy import LazyModuleMixin
 from chainrule.nn.modules.linear import parameter, uniform_by_fan
-from chainrule.nn.modules.module import Module
 from chainrule.nn.parameter import UninitializedParameter
 from chainrule.tensor import Tensor
 
@@ -18,14 +17,12 @@ __all__ = [
     "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d",
 ]  # fmt: skip
 PADDINGS = "same", "valid"
+BIAS = 4  # the place of `bias` among the arguments after kernel_size
 PADDING_MODES = "zeros", "reflect", "replicate", "circular"
 
 
-class _ConvNd(Module):
+class _ConvNd(Spatial):
     """Settings, weight and bias of a convolution or transposed convolution."""
-
-    _spatial = 0
-    _function: Any
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: tuple, stride: tuple, padding: Any, dilation: tuple, transposed: bool,
@@ -91,12 +88,14 @@ class _ConvNd(Module):
 
 
 class _Conv(_ConvNd):
-    """Cross-correlation of {n} spatial dimensions with a learned kernel, in `groups` of channels that do not mix.
+    """Cross-correlation with a learned kernel, in `groups` of channels that do not mix.
 
     `padding` is a number a dimension, "same" or "valid"; `padding_mode` says what stands in the border.
     Shape: (N, in_channels, *size) or (in_channels, *size) to (N, out_channels, *size'); weight is
     (out_channels, in_channels / groups, *kernel_size).
     """
+
+    _function = "conv{}d"
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
@@ -105,8 +104,8 @@ class _Conv(_ConvNd):
         n = self._spatial
         padding = padding if isinstance(padding, str) else tuple_of(n, padding)
         super().__init__(
-            in_channels, out_channels, tuple_of(n, kernel_size), tuple_of(n, stride), padding, tuple_of(n, dilation), False, (0,) * n, groups,
-            bias, padding_mode, device, dtype,
+            in_channels, out_channels, tuple_of(n, kernel_size), tuple_of(n, stride), padding, tuple_of(n, dilation), False, (0,) * n,
+            groups, bias, padding_mode, device, dtype,
         )  # fmt: skip
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -114,19 +113,21 @@ class _Conv(_ConvNd):
         if self.padding_mode != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = (0,) * self._spatial
-        return self._function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return getattr(F, self._function)(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     def forward(self, input: Tensor) -> Tensor:
         return self._conv_forward(input, self.weight, self.bias)
 
 
 class _ConvTransposeNd(_ConvNd):
-    """The transpose of a convolution of {n} spatial dimensions: what its gradient does to the size, with a learned kernel.
+    """The transpose of a convolution: what its gradient does to the size, with a learned kernel.
 
     `output_padding` (or `output_size` at the call) chooses among the sizes that the convolution would shrink to the input's.
     Shape: (N, in_channels, *size) or (in_channels, *size) to (N, out_channels, *size'); weight is
     (in_channels, out_channels / groups, *kernel_size).
     """
+
+    _function = "conv_transpose{}d"
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
@@ -158,28 +159,48 @@ class _ConvTransposeNd(_ConvNd):
         most = [low + s - 1 for low, s in zip(least, self.stride)]
         if any([not low <= size <= high for low, size, high in zip(least, wanted, most)]):
             raise ValueError(
-                f"requested an output size of {output_size}, but valid sizes range from {least} to {most} (for an input of {input.size()[2:]})"
+                f"requested an output size of {output_size}, but valid sizes range from {least} to {most} (for an input of "
+                f"{input.size()[2:]})"
             )
         return tuple([size - low for size, low in zip(wanted, least)])
 
     def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
         output_padding = self._output_padding(input, output_size)
-        return self._function(input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation)
+        return getattr(F, self._function)(
+            input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation
+        )
 
 
-Conv1d, Conv2d, Conv3d = by_dimension(_Conv, "Conv{}d", lambda n: getattr(F, f"conv{n}d"))
-ConvTranspose1d, ConvTranspose2d, ConvTranspose3d = by_dimension(
-    _ConvTransposeNd, "ConvTranspose{}d", lambda n: getattr(F, f"conv_transpose{n}d")
-)
+class Conv1d(_Conv, spatial=1):
+    """Convolution of (N, C, L) or (C, L)."""
+
+
+class Conv2d(_Conv, spatial=2):
+    """Convolution of (N, C, H, W) or (C, H, W)."""
+
+
+class Conv3d(_Conv, spatial=3):
+    """Convolution of (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class ConvTranspose1d(_ConvTransposeNd, spatial=1):
+    """Transposed convolution of (N, C, L) or (C, L)."""
+
+
+class ConvTranspose2d(_ConvTransposeNd, spatial=2):
+    """Transposed convolution of (N, C, H, W) or (C, H, W)."""
+
+
+class ConvTranspose3d(_ConvTransposeNd, spatial=3):
+    """Transposed convolution of (N, C, D, H, W) or (C, D, H, W)."""
 
 
 class _LazyConv(LazyModuleMixin):
     """As `cls_to_become`, with `in_channels` taken from the first input."""
 
     def __init__(self: Any, out_channels: int, kernel_size: Any, *args: Any, bias: bool = True, **kwargs: Any) -> None:
-        place = self._bias_position
-        if len(args) > place:
-            bias, args = args[place], (*args[:place], False, *args[place + 1 :])
+        if len(args) > BIAS:
+            bias, args = args[BIAS], (*args[:BIAS], False, *args[BIAS + 1 :])
         else:
             kwargs["bias"] = False
         super().__init__(0, 0, kernel_size, *args, **kwargs)
@@ -216,17 +237,37 @@ class _LazyConv(LazyModuleMixin):
         return input.shape[-n - 1]
 
 
-def lazy_class(ordinary: Any, bias_position: int) -> Any:
-    """The lazy form of a convolution class; `bias_position` counts the arguments after kernel_size."""
-    name = f"Lazy{ordinary.__name__}"
-    own = {
-        "__module__": __name__, "__qualname__": name, "__doc__": f"{ordinary.__name__} that takes `in_channels` from its first input.",
-        "cls_to_become": ordinary, "_bias_position": bias_position,
-    }  # fmt: skip
-    return type(name, (_LazyConv, ordinary), own)
+class LazyConv1d(_LazyConv, Conv1d):
+    """Conv1d that takes `in_channels` from its first input."""
+
+    cls_to_become = Conv1d
 
 
-LazyConv1d, LazyConv2d, LazyConv3d = [lazy_class(c, 4) for c in (Conv1d, Conv2d, Conv3d)]
-LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d = [
-    lazy_class(c, 4) for c in (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)
-]
+class LazyConv2d(_LazyConv, Conv2d):
+    """Conv2d that takes `in_channels` from its first input."""
+
+    cls_to_become = Conv2d
+
+
+class LazyConv3d(_LazyConv, Conv3d):
+    """Conv3d that takes `in_channels` from its first input."""
+
+    cls_to_become = Conv3d
+
+
+class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
+    """ConvTranspose1d that takes `in_channels` from its first input."""
+
+    cls_to_become = ConvTranspose1d
+
+
+class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
+    """ConvTranspose2d that takes `in_channels` from its first input."""
+
+    cls_to_become = ConvTranspose2d
+
+
+class LazyConvTranspose3d(_LazyConv, ConvTranspose3d):
+    """ConvTranspose3d that takes `in_channels` from its first input."""
+
+    cls_to_become = ConvTranspose3d

@@ -242,10 +242,13 @@ def warn_of_old_hook(args: Any, result: Any, node: Any) -> None:
 
     results = (result,) if isinstance(result, Tensor) else result
     if not all_tensors(results):
-        return warn("Using non-full backward hooks on a Module that does not return a single Tensor or a tuple of Tensors", "of the grad_output")
+        return warn(
+            "Using non-full backward hooks on a Module that does not return a single Tensor or a tuple of Tensors", "of the grad_output"
+        )
     if not all_tensors(args):
         return warn(
-            "Using non-full backward hooks on a Module that does not take as input a single Tensor or a tuple of Tensors", "of the grad_input"
+            "Using non-full backward hooks on a Module that does not take as input a single Tensor or a tuple of Tensors",
+            "of the grad_input",
         )
     nodes = {t.grad_fn for t in results if t.grad_fn is not None}
     if not nodes or (len(nodes) == 1 and node not in nodes):
@@ -262,7 +265,7 @@ class BackwardHookFunction(Function):
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
         ctx.mark_non_differentiable(*[a for a in args if not a.requires_grad])
-        return tuple([a.view_as(a) for a in args])
+        return args
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

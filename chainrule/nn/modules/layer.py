@@ -16,6 +16,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from itertools import repeat
+from types import FunctionType
 from typing import Any, TypeVar, dataclass_transform
 
 from chainrule.nn.modules.module import Module
@@ -32,7 +33,7 @@ def layer(show: str | None = None, *, kw_only: bool = False) -> Callable[[Layer]
     """
 
     def decorate(cls: Layer) -> Layer:
-        fields = inspect.get_annotations(cls)
+        fields = {name: kind for name, kind in inspect.get_annotations(cls).items() if name[0] != "_"}
         defaults = {name: cls.__dict__[name] for name in fields if name in cls.__dict__}
         for name in defaults:
             delattr(cls, name)  # or it would hide a buffer of that name
@@ -74,20 +75,27 @@ def shower(names: list[str]) -> Callable[[Any], str]:
     return extra_repr
 
 
-def by_dimension(base: type, name: str, function: Callable | None = None, **attributes: Any) -> tuple[Any, Any, Any]:
-    """The classes for 1, 2 and 3 spatial dimensions, `name.format(n)`, with `_spatial` n and `_function` `function(n)`.
+class Spatial(Module):
+    """The base of families of layers that differ in the number of spatial dimensions: `class Conv2d(_Conv, spatial=2)`.
 
-    Attributes that are tuples of three go one to each class.
+    `_function` names the function of `nn.functional` to call; `{}` in it stands for the number.
     """
-    classes = []
-    for n in (1, 2, 3):
-        title = name.format(n)
-        own = {key: value[n - 1] if isinstance(value, tuple) and len(value) == 3 else value for key, value in attributes.items()}
-        if function is not None:
-            own["_function"] = staticmethod(function(n))
-        own |= {"__module__": base.__module__, "__qualname__": title, "__doc__": (base.__doc__ or "").replace("{n}", str(n)), "_spatial": n}
-        classes.append(type(title, (base,), own))
-    return tuple(classes)
+
+    _spatial = 0
+    _function = ""
+
+    def __init_subclass__(cls, spatial: int = 0, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if spatial:
+            cls._spatial, cls._function = spatial, cls._function.format(spatial)
+            cls.__init__ = renamed(cls.__init__, f"{cls.__name__}.__init__")  # type: ignore[misc]
+
+
+def renamed(function: Any, name: str) -> Callable:
+    """A copy of a function with the name that its own complaints about missing arguments shall give."""
+    copied = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    copied.__kwdefaults__, copied.__annotations__, copied.__qualname__ = function.__kwdefaults__, function.__annotations__, name
+    return copied
 
 
 def tuple_of(n: int, value: Any) -> tuple:

@@ -15,9 +15,31 @@ from chainrule._core import dtypes
 from chainrule.autograd.grad_mode import no_grad
 from chainrule.autograd.node import RemovableHandle
 from chainrule.nn.modules import hooks, state
-from chainrule.nn.modules.hooks import HookHandle
+from chainrule.nn.modules.hooks import (
+    HookHandle,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.tensor import Tensor
+
+__all__ = [
+    "Module",
+    "register_module_backward_hook",
+    "register_module_buffer_registration_hook",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
+]
 
 COMPLEX_MODULE = (
     "Complex modules are a new feature under active development whose design may change, and some modules might not work as expected when "
@@ -25,9 +47,9 @@ COMPLEX_MODULE = (
     "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml if a complex module does not work as expected."
 )
 REPLICA = (
-    "Calling .zero_grad() from a module created with nn.DataParallel() has no effect. The parameters are copied (in a differentiable manner) "
-    "from the original module. This means they are not leaf nodes in autograd and so don't accumulate gradients. If you need gradients in "
-    "your forward method, consider using autograd.grad instead."
+    "Calling .zero_grad() from a module created with nn.DataParallel() has no effect. The parameters are copied (in a differentiable "
+    "manner) from the original module. This means they are not leaf nodes in autograd and so don't accumulate gradients. If you need "
+    "gradients in your forward method, consider using autograd.grad instead."
 )
 # Dictionaries that every module has from its birth, in PyTorch's order; a pickle from an older version may lack some.
 HOOK_DICTS = (
@@ -123,8 +145,8 @@ class Module:
                 raise TypeError(f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or None required)")
             if param.grad_fn is not None:
                 raise ValueError(
-                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To express '{name}' "
-                    "as a function of another Tensor, compute the value in the forward() method."
+                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To express "
+                    f"'{name}' as a function of another Tensor, compute the value in the forward() method."
                 )
             param = self._registered(hooks.parameter_registration, name, param)
         self._parameters[name] = param
@@ -211,8 +233,8 @@ class Module:
             register(name, value)
         else:
             raise RuntimeError(
-                "Registering a non-persistent buffer on a Module subclass that implements register_buffer() without the persistent argument "
-                "is not allowed."
+                "Registering a non-persistent buffer on a Module subclass that implements register_buffer() without the persistent "
+                "argument is not allowed."
             )
 
     def _forget(self, name: str, *stores: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.nn import functional as F
-from chainrule.nn.modules.layer import by_dimension, check_rank, tuple_of
-from chainrule.nn.modules.module import Module
+from chainrule.nn.modules.layer import Spatial, check_rank, tuple_of
 from chainrule.tensor import Tensor
 
 __all__ = [
@@ -15,10 +14,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _PadNd(Module):
+class _PadNd(Spatial):
     """A border around the last dimensions; `padding` gives its width, last dimension first, both sides."""
 
-    _spatial = 0
     _mode = "constant"
 
     def __init__(self, padding: Any) -> None:
@@ -33,7 +31,7 @@ class _PadNd(Module):
 
 
 class _CircularPadNd(_PadNd):
-    """A border around {n} dimensions that repeats the other side. Shape: (N, C, *size) or (C, *size)."""
+    """A border that repeats the other side. Shape: (N, C, *size) or (C, *size)."""
 
     _mode = "circular"
 
@@ -46,19 +44,19 @@ class _CircularPadNd(_PadNd):
 
 
 class _ReflectionPadNd(_PadNd):
-    """A border around {n} dimensions that mirrors what is inside, without the edge. Shape: (N, C, *size) or (C, *size)."""
+    """A border that mirrors what is inside, without the edge. Shape: (N, C, *size) or (C, *size)."""
 
     _mode = "reflect"
 
 
 class _ReplicationPadNd(_PadNd):
-    """A border around {n} dimensions that repeats the edge. Shape: (N, C, *size) or (C, *size)."""
+    """A border that repeats the edge. Shape: (N, C, *size) or (C, *size)."""
 
     _mode = "replicate"
 
 
 class _ConstantPadNd(_PadNd):
-    """A border around {n} dimensions filled with `value`. Shape: any with at least {n} dimensions."""
+    """A border filled with `value`. Shape: any with at least {n} dimensions."""
 
     def __init__(self, padding: Any, value: float) -> None:
         super().__init__(padding)
@@ -71,28 +69,74 @@ class _ConstantPadNd(_PadNd):
         return f"padding={self.padding}, value={self.value}"
 
 
-CircularPad1d, CircularPad2d, CircularPad3d = by_dimension(_CircularPadNd, "CircularPad{}d")
-ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = by_dimension(_ReflectionPadNd, "ReflectionPad{}d")
-ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = by_dimension(_ReplicationPadNd, "ReplicationPad{}d")
-ConstantPad1d, ConstantPad2d, ConstantPad3d = by_dimension(_ConstantPadNd, "ConstantPad{}d")
+def _zero_init(self: Any, padding: Any) -> None:
+    _ConstantPadNd.__init__(self, padding, 0.0)
+
+
+class CircularPad1d(_CircularPadNd, spatial=1):
+    """A border that repeats the other side. Shape: (N, C, L) or (C, L)."""
+
+
+class CircularPad2d(_CircularPadNd, spatial=2):
+    """A border that repeats the other side. Shape: (N, C, H, W) or (C, H, W)."""
+
+
+class CircularPad3d(_CircularPadNd, spatial=3):
+    """A border that repeats the other side. Shape: (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class ReflectionPad1d(_ReflectionPadNd, spatial=1):
+    """A border that mirrors what is inside, without the edge. Shape: (N, C, L) or (C, L)."""
+
+
+class ReflectionPad2d(_ReflectionPadNd, spatial=2):
+    """A border that mirrors what is inside, without the edge. Shape: (N, C, H, W) or (C, H, W)."""
+
+
+class ReflectionPad3d(_ReflectionPadNd, spatial=3):
+    """A border that mirrors what is inside, without the edge. Shape: (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class ReplicationPad1d(_ReplicationPadNd, spatial=1):
+    """A border that repeats the edge. Shape: (N, C, L) or (C, L)."""
+
+
+class ReplicationPad2d(_ReplicationPadNd, spatial=2):
+    """A border that repeats the edge. Shape: (N, C, H, W) or (C, H, W)."""
+
+
+class ReplicationPad3d(_ReplicationPadNd, spatial=3):
+    """A border that repeats the edge. Shape: (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class ConstantPad1d(_ConstantPadNd, spatial=1):
+    """A border of `value` around the last 1 dimensions."""
+
+
+class ConstantPad2d(_ConstantPadNd, spatial=2):
+    """A border of `value` around the last 2 dimensions."""
+
+
+class ConstantPad3d(_ConstantPadNd, spatial=3):
+    """A border of `value` around the last 3 dimensions."""
 
 
 class ZeroPad1d(ConstantPad1d):
-    """A border of zeros around the last dimension."""
+    """A border of zeros around the last 1 dimensions."""
 
-    def __init__(self, padding: Any) -> None:
-        super().__init__(padding, 0.0)
-
+    __init__ = _zero_init  # type: ignore[assignment]
     extra_repr = _PadNd.extra_repr
 
 
 class ZeroPad2d(ConstantPad2d):
-    """A border of zeros around the last two dimensions."""
+    """A border of zeros around the last 2 dimensions."""
 
-    __init__, extra_repr = ZeroPad1d.__init__, _PadNd.extra_repr
+    __init__ = _zero_init  # type: ignore[assignment]
+    extra_repr = _PadNd.extra_repr
 
 
 class ZeroPad3d(ConstantPad3d):
-    """A border of zeros around the last three dimensions."""
+    """A border of zeros around the last 3 dimensions."""
 
-    __init__, extra_repr = ZeroPad1d.__init__, _PadNd.extra_repr
+    __init__ = _zero_init  # type: ignore[assignment]
+    extra_repr = _PadNd.extra_repr

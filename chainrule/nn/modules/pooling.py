@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.nn import functional as F
-from chainrule.nn.modules.layer import by_dimension, layer, tuple_of
-from chainrule.nn.modules.module import Module
+from chainrule.nn.modules.layer import Spatial, layer, tuple_of
 from chainrule.tensor import Tensor
 
 __all__ = [
@@ -16,11 +15,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Pool(Module):
+class _Pool(Spatial):
     """A pooling over windows; `stride` is the window's size unless given."""
-
-    _spatial = 0
-    _function: Any
 
     def _settle(self) -> None:
         if self.stride is None:
@@ -29,10 +25,12 @@ class _Pool(Module):
 
 @layer("kernel_size stride padding dilation ceil_mode")
 class _MaxPoolNd(_Pool):
-    """The maximum of each window over {n} spatial dimensions; with `return_indices` also where it was (for MaxUnpool{n}d).
+    """The maximum of each window; with `return_indices` also where it was (for the unpooling).
 
     Shape: (N, C, *size) or (C, *size) to the same with smaller sizes.
     """
+
+    _function = "max_pool{}d"
 
     kernel_size: Any
     stride: Any = None
@@ -42,14 +40,16 @@ class _MaxPoolNd(_Pool):
     ceil_mode: bool = False
 
     def forward(self, input: Tensor) -> Any:
-        return self._function(
+        return getattr(F, self._function)(
             input, self.kernel_size, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode, return_indices=self.return_indices
         )
 
 
 @layer("kernel_size stride padding")
 class _MaxUnpoolNd(_Pool):
-    """Puts the values that MaxPool{n}d gave back to where its indices say, zeros elsewhere."""
+    """Puts the values that the pooling gave back to where its indices say, zeros elsewhere."""
+
+    _function = "max_unpool{}d"
 
     kernel_size: Any
     stride: Any = None
@@ -60,15 +60,17 @@ class _MaxUnpoolNd(_Pool):
         self.kernel_size, self.stride, self.padding = [tuple_of(self._spatial, v) for v in (self.kernel_size, self.stride, self.padding)]
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
-        return self._function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+        return getattr(F, self._function)(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 @layer("kernel_size stride padding")
 class _AvgPoolNd(_Pool):
-    """The mean of each window over {n} spatial dimensions; `divisor_override` divides the sum by another number.
+    """The mean of each window; `divisor_override` divides the sum by another number.
 
     Shape: (N, C, *size) or (C, *size) to the same with smaller sizes.
     """
+
+    _function = "avg_pool{}d"
 
     kernel_size: Any
     stride: Any = None
@@ -78,7 +80,7 @@ class _AvgPoolNd(_Pool):
     divisor_override: int | None = None
 
     def forward(self, input: Tensor) -> Tensor:
-        return self._function(
+        return getattr(F, self._function)(
             input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad, self.divisor_override
         )
 
@@ -102,45 +104,49 @@ class AvgPool1d(_Pool):
 
 
 @layer("norm_type kernel_size stride ceil_mode")
-class _LPPoolNd(Module):
-    """(sum of x ** norm_type) ** (1 / norm_type) of each window over {n} spatial dimensions."""
+class _LPPoolNd(Spatial):
+    """(sum of x ** norm_type) ** (1 / norm_type) of each window."""
 
-    _function: Any
+    _function = "lp_pool{}d"
+
     norm_type: float
     kernel_size: Any
     stride: Any = None
     ceil_mode: bool = False
 
     def forward(self, input: Tensor) -> Tensor:
-        return self._function(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+        return getattr(F, self._function)(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
 
 @layer("output_size")
-class _AdaptiveMaxPoolNd(Module):
-    """Maxima of windows chosen so that the output has `output_size` in {n} spatial dimensions (None: as the input)."""
+class _AdaptiveMaxPoolNd(Spatial):
+    """Maxima of windows chosen so that the output has `output_size` (None: as the input)."""
+
+    _function = "adaptive_max_pool{}d"
 
     output_size: Any
     return_indices: bool = False
 
     def forward(self, input: Tensor) -> Any:
-        return self._function(input, self.output_size, self.return_indices)
+        return getattr(F, self._function)(input, self.output_size, self.return_indices)
 
 
 @layer("output_size")
-class _AdaptiveAvgPoolNd(Module):
-    """Means of windows chosen so that the output has `output_size` in {n} spatial dimensions (None: as the input)."""
+class _AdaptiveAvgPoolNd(Spatial):
+    """Means of windows chosen so that the output has `output_size` (None: as the input)."""
+
+    _function = "adaptive_avg_pool{}d"
 
     output_size: Any
 
     def forward(self, input: Tensor) -> Tensor:
-        return self._function(input, self.output_size)
+        return getattr(F, self._function)(input, self.output_size)
 
 
-class _FractionalMaxPoolNd(Module):
-    """Maxima of {n}d windows of `kernel_size` at pseudo-random places, for an output of `output_size` or `output_ratio` of the input."""
+class _FractionalMaxPoolNd(Spatial):
+    """Maxima of windows of `kernel_size` at pseudo-random places, for an output of `output_size` or `output_ratio` of the input."""
 
-    _spatial = 0
-    _function: Any
+    _function = "fractional_max_pool{}d"
 
     def __init__(
         self, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Any = None
@@ -162,21 +168,82 @@ class _FractionalMaxPoolNd(Module):
             raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
 
     def forward(self, input: Tensor) -> Any:
-        return self._function(
+        return getattr(F, self._function)(
             input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, _random_samples=self._random_samples
         )
 
 
-MaxPool1d, MaxPool2d, MaxPool3d = by_dimension(_MaxPoolNd, "MaxPool{}d", lambda n: getattr(F, f"max_pool{n}d"))
-MaxUnpool1d, MaxUnpool2d, MaxUnpool3d = by_dimension(_MaxUnpoolNd, "MaxUnpool{}d", lambda n: getattr(F, f"max_unpool{n}d"))
-_, AvgPool2d, AvgPool3d = by_dimension(_AvgPoolNd, "AvgPool{}d", lambda n: getattr(F, f"avg_pool{n}d"))
-LPPool1d, LPPool2d, LPPool3d = by_dimension(_LPPoolNd, "LPPool{}d", lambda n: getattr(F, f"lp_pool{n}d"))
-AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d = by_dimension(
-    _AdaptiveMaxPoolNd, "AdaptiveMaxPool{}d", lambda n: getattr(F, f"adaptive_max_pool{n}d")
-)
-AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d = by_dimension(
-    _AdaptiveAvgPoolNd, "AdaptiveAvgPool{}d", lambda n: getattr(F, f"adaptive_avg_pool{n}d")
-)
-_, FractionalMaxPool2d, FractionalMaxPool3d = by_dimension(
-    _FractionalMaxPoolNd, "FractionalMaxPool{}d", lambda n: getattr(F, f"fractional_max_pool{n}d", None)
-)
+class MaxPool1d(_MaxPoolNd, spatial=1):
+    """The maximum of each window of (N, C, L) or (C, L)."""
+
+
+class MaxPool2d(_MaxPoolNd, spatial=2):
+    """The maximum of each window of (N, C, H, W) or (C, H, W)."""
+
+
+class MaxPool3d(_MaxPoolNd, spatial=3):
+    """The maximum of each window of (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class MaxUnpool1d(_MaxUnpoolNd, spatial=1):
+    """The inverse of MaxPool1d, given its indices; what was not a maximum is 0."""
+
+
+class MaxUnpool2d(_MaxUnpoolNd, spatial=2):
+    """The inverse of MaxPool2d, given its indices; what was not a maximum is 0."""
+
+
+class MaxUnpool3d(_MaxUnpoolNd, spatial=3):
+    """The inverse of MaxPool3d, given its indices; what was not a maximum is 0."""
+
+
+class AvgPool2d(_AvgPoolNd, spatial=2):
+    """The mean of each window of (N, C, H, W) or (C, H, W)."""
+
+
+class AvgPool3d(_AvgPoolNd, spatial=3):
+    """The mean of each window of (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class LPPool1d(_LPPoolNd, spatial=1):
+    """The power mean of each window of (N, C, L) or (C, L)."""
+
+
+class LPPool2d(_LPPoolNd, spatial=2):
+    """The power mean of each window of (N, C, H, W) or (C, H, W)."""
+
+
+class LPPool3d(_LPPoolNd, spatial=3):
+    """The power mean of each window of (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd, spatial=1):
+    """Maxima of (N, C, L) or (C, L), `output_size` of them in each spatial dimension."""
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd, spatial=2):
+    """Maxima of (N, C, H, W) or (C, H, W), `output_size` of them in each spatial dimension."""
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd, spatial=3):
+    """Maxima of (N, C, D, H, W) or (C, D, H, W), `output_size` of them in each spatial dimension."""
+
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd, spatial=1):
+    """Means of (N, C, L) or (C, L), `output_size` of them in each spatial dimension."""
+
+
+class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd, spatial=2):
+    """Means of (N, C, H, W) or (C, H, W), `output_size` of them in each spatial dimension."""
+
+
+class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd, spatial=3):
+    """Means of (N, C, D, H, W) or (C, D, H, W), `output_size` of them in each spatial dimension."""
+
+
+class FractionalMaxPool2d(_FractionalMaxPoolNd, spatial=2):
+    """Maxima of windows at pseudo-random places of (N, C, H, W) or (C, H, W)."""
+
+
+class FractionalMaxPool3d(_FractionalMaxPoolNd, spatial=3):
+    """Maxima of windows at pseudo-random places of (N, C, D, H, W) or (C, D, H, W)."""

@@ -162,7 +162,8 @@ def load_one(module: Any, name: str, key: str, param: Any, value: Any, assign: b
     """Copy (or assign) one entry of a checkpoint into one parameter or buffer."""
     if not (isinstance(value, Tensor) or hasattr(type(value), "__torch_function__")):
         errors.append(
-            f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint but received {type(value)}'
+            f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint but received '
+            f"{type(value)}"
         )
         return
     if not is_lazy(param):
@@ -234,7 +235,7 @@ def load_state_dict(self: Any, state_dict: Mapping[str, Any], strict: bool = Tru
     if strict:
         for keys, kind in ((unexpected, "Unexpected"), (missing, "Missing")):
             if keys:
-                listed = ', '.join([f'"{k}"' for k in keys])
+                listed = ", ".join([f'"{k}"' for k in keys])
                 errors.insert(0, f"{kind} key(s) in state_dict: {listed}. ")
     if errors:
         raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors))

@@ -1,0 +1,414 @@
+"""Transforms of functions: `grad`, `vjp`, `jvp`, `jacrev`, `jacfwd`, `hessian`. Each takes a function and gives one, so they nest.
+
+A transform differentiates by fresh inputs. Its results keep a history only if they depend on something else that is tracked (a
+transform around this one, a tensor with `requires_grad`), so that what was plain stays plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from chainrule._core import modes
+from chainrule.autograd import forward_ad, gradients
+from chainrule.autograd.grad_mode import enable_grad
+from chainrule.autograd.node import Node, Output
+from chainrule.func import tree
+from chainrule.ops import joining, shape as ops
+from chainrule.ops.primitive import INEXACT, edge_of
+from chainrule.tensor import Tensor, wrap
+
+Argnums = int | tuple[int, ...]
+
+
+# Arguments
+
+
+def positions(argnums: Any, count: int) -> tuple[int, ...]:
+    """`argnums` as positions among `count` arguments; RuntimeError for those that there are not."""
+    if not isinstance(argnums, (int, tuple)):
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+    found = []
+    for n in (argnums,) if isinstance(argnums, int) else argnums:
+        if not isinstance(n, int):
+            raise RuntimeError(f"argnum must be int, got: {type(n)}")
+        if not -count <= n < count:
+            raise RuntimeError(f"Got argnum={n}, but only {count} positional inputs")
+        found.append(n % count)
+    if not found:
+        raise RuntimeError("argnums must be non-empty")
+    if len(set(found)) != len(found):
+        raise RuntimeError(f"argnums elements must be unique, got {tuple(found)}")
+    return tuple(found)
+
+
+def chosen(args: tuple, argnums: Argnums) -> Any:
+    """The arguments to differentiate by: one, or a tuple if argnums is one."""
+    found = tuple([args[i] for i in positions(argnums, len(args))])
+    return found[0] if isinstance(argnums, int) else found
+
+
+def replaced(args: tuple, argnums: Argnums, new: Any) -> tuple:
+    values = list(args)
+    for i, value in zip(positions(argnums, len(args)), (new,) if isinstance(argnums, int) else new, strict=True):
+        values[i] = value
+    return tuple(values)
+
+
+def with_aux(result: Any, has_aux: bool, title: str) -> tuple[Any, Any]:
+    """What a function returned, and its second output if it has one that is not differentiated."""
+    if not has_aux:
+        return result, None
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise RuntimeError(f"{title}: output of function f should be a tuple: (output, aux) if has_aux is True")
+    return result
+
+
+# Histories
+
+
+def fresh(t: Any) -> Tensor:
+    """A tensor to differentiate by, connected to t if t is tracked and gradients were on when the transform was called."""
+    if not isinstance(t, Tensor):
+        raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
+    new = ops.view(t, t._data.shape)
+    if not new._tracked and t._data.dtype in INEXACT:
+        new._base, new._tracked = None, True
+    return new
+
+
+def depends_on_others(tensors: Iterable, own: Sequence) -> bool:
+    """Whether the history of `tensors` goes on below the fresh inputs `own`, or to other leaves."""
+    below = {edge.node if type(edge) is Output else edge for edge in [edge_of(t) for t in own]}
+    seen: set = set()
+    stack = [edge_of(t) for t in tensors if isinstance(t, Tensor)]
+    while stack:
+        edge = stack.pop()
+        node = edge.node if type(edge) is Output else edge
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node in below:
+            if isinstance(node, Node):
+                return True
+            continue
+        if not isinstance(node, Node):
+            return True
+        stack.extend(node.edges)
+    return False
+
+
+def settled(values: Any, own: Sequence, outer: bool) -> Any:
+    """Results of a transform: without history where it would lead to the fresh inputs only, or gradients are off outside."""
+
+    def settle(t: Any) -> Any:
+        if not isinstance(t, Tensor) or not t.requires_grad or (outer and depends_on_others([t], own)):
+            return t
+        return untracked(t)
+
+    return tree.mapped(settle, values)
+
+
+def untracked(t: Tensor) -> Tensor:
+    """t without history, with its tangents."""
+    before = modes.set_grad(False)
+    try:
+        new = ops.alias(t)
+    finally:
+        modes.set_grad(before)
+    new._base = None  # which would keep the history alive
+    return new
+
+
+def zeros_as(t: Tensor) -> Tensor:
+    return wrap(np.zeros_like(t._data))
+
+
+# Reverse mode
+
+
+def grad_and_value(func: Callable, argnums: Argnums = 0, has_aux: bool = False) -> Callable:
+    """A function that gives (the gradient of `func` by the arguments `argnums`, func's value).
+
+    `func` returns a 0-dim Tensor; or a pair of that and anything else if `has_aux`, then the value is a pair, too. Arguments may
+    be trees of Tensors.
+
+    Example:
+        >>> grad_and_value(lambda x: (x ** 2).sum())(tensor([1., 2.]))
+        (tensor([2., 4.]), tensor(5.))
+    """
+
+    @wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        title = "grad_and_value(f)(*args)"
+        outer = modes.local.grad
+        with enable_grad():
+            given = chosen(args, argnums)
+            inputs = tree.mapped(fresh if outer else lambda t: fresh(untracked(t)), given)
+            output, aux = with_aux(func(*replaced(args, argnums, inputs), **kwargs), has_aux, title)
+            if not isinstance(output, Tensor):
+                raise RuntimeError(f"{title}: Expected f(*args) to return a Tensor, got {type(output)}")
+            if output._data.ndim:
+                raise RuntimeError(
+                    f"{title}: Expected f(*args) to return a scalar Tensor, got tensor with {output._data.ndim} dims. Maybe you wanted to "
+                    "use the vjp or jacrev APIs instead?"
+                )
+            own = tree.leaves(inputs)
+            found = differentiated([output], own, None, outer and depends_on_others([output], own))
+            value, aux = settled((output, aux), own, outer)
+            result = tree.filled(inputs, settled(found, own, outer))
+        return result, ((value, aux) if has_aux else value)
+
+    return wrapper
+
+
+def differentiated(outputs: Sequence, own: Sequence, cotangents: Sequence | None, create: bool) -> list:
+    """The gradients of `outputs`, zeros where there are none."""
+    given = [None] * len(outputs) if cotangents is None else cotangents
+    pairs = [(t, g) for t, g in zip(outputs, given, strict=True) if t.requires_grad]
+    found: Sequence = [None] * len(own)
+    wanted = [i for i, t in enumerate(own) if t._tracked]
+    if pairs and wanted:
+        made = gradients.grad(
+            [t for t, _ in pairs], [own[i] for i in wanted], [g for _, g in pairs], retain_graph=True, create_graph=create, allow_unused=True
+        )
+        places = dict(zip(wanted, made, strict=True))
+        found = [places.get(i) for i in range(len(own))]
+    return [zeros_as(t) if g is None else g for g, t in zip(found, own, strict=True)]
+
+
+def grad(func: Callable, argnums: Argnums = 0, has_aux: bool = False) -> Callable:
+    """A function that gives the gradient of `func` (which returns a 0-dim Tensor) by the arguments `argnums`.
+
+    Example:
+        >>> grad(grad(torch.sin))(tensor(1.))
+        tensor(-0.8415)
+    """
+    both = grad_and_value(func, argnums, has_aux)
+
+    @wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        gradient, value = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return wrapper
+
+
+def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> Any:
+    """(func(*primals), a function from cotangents of that to cotangents of the primals); with `has_aux` the auxiliary output third.
+
+    Example:
+        >>> y, pull = vjp(lambda x: x * x, tensor([1., 2.]))
+        >>> pull(ones(2))
+        (tensor([2., 4.]),)
+    """
+    outer = modes.local.grad
+    with enable_grad():
+        inputs = tree.mapped(fresh if outer else lambda t: fresh(untracked(t)), primals)
+        outputs, aux = with_aux(func(*inputs), has_aux, "vjp(f, *primals)")
+        flat = tree.leaves(outputs)
+        if not flat:
+            raise RuntimeError(f"vjp(f, *primals): Expected f to be a function that has non-empty output (got output = {flat})")
+        for t in flat:
+            if not isinstance(t, Tensor):
+                raise RuntimeError(f"vjp(f, *primals): expected f(*primals) to return only tensors, got unsupported type {type(t)}")
+            if t._data.dtype not in INEXACT:
+                raise RuntimeError(
+                    f"vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor with dtype {t.dtype}"
+                )
+        own = tree.leaves(inputs)
+        others = depends_on_others(flat, own)
+        shown, aux = settled((outputs, aux), own, outer)
+
+    def pull(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
+        if not tree.same_structure(cotangents, outputs):
+            raise RuntimeError(
+                "Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. "
+                f"cotangents: {tree.pattern(cotangents)}, primal output: {tree.pattern(outputs)}"
+            )
+        weights = tree.leaves(cotangents)
+        on = modes.local.grad if create_graph is None else create_graph
+        create = on and (others or any([w.requires_grad for w in weights]))
+        with enable_grad():
+            found = differentiated(flat, own, weights, create)
+        return tree.filled(primals, settled(found, own, on))
+
+    return (shown, pull, aux) if has_aux else (shown, pull)
+
+
+# Forward mode
+
+
+def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False) -> Any:
+    """(func(*primals), its derivative along `tangents`, built like the primals); with `has_aux` the auxiliary output third.
+
+    With `strict` an output that does not depend on the primals is a RuntimeError, else its tangent is zero.
+
+    Example:
+        >>> jvp(torch.sin, (tensor(0.),), (tensor(2.),))
+        (tensor(0.), tensor(2.))
+    """
+    title = "jvp(f, primals, tangents)"
+    if not isinstance(primals, tuple):
+        raise RuntimeError(f"{title}: Expected primals to be a tuple. E.g. it should be valid to call f(*primals).")
+    if not tree.same_structure(primals, tangents):
+        raise RuntimeError(
+            f"{title}: Expected primals and tangents to have the same python structure. For example, if primals is a tuple of 3 tensors, "
+            "tangents also must be."
+        )
+    for name, values in (("primals", tree.leaves(primals)), ("tangents", tree.leaves(tangents))):
+        if not values:
+            raise RuntimeError(f"{title}: Expected {name} to contain at least one Tensor.")
+        for t in values:
+            if not isinstance(t, Tensor):
+                raise RuntimeError(f"{title}: Expected {name} to only contain Tensors, got {type(t)}")
+    level = forward_ad.enter_level()
+    try:
+        pairs = zip(tree.leaves(primals), tree.leaves(tangents), strict=True)
+        duals = tree.filled(primals, [forward_ad.make_dual(t, v, level=level) for t, v in pairs])
+        output, aux = with_aux(func(*duals), has_aux, title)
+        values, slopes = [], []
+        for t in tree.leaves(output):
+            if not isinstance(t, Tensor):
+                raise RuntimeError(f"{title}: expected f(*primals) to return only tensors, got unsupported type {type(t)}")
+            primal, tangent = forward_ad.unpack_dual(t, level=level)
+            if tangent is None and strict:
+                raise RuntimeError(
+                    "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This is not allowed with "
+                    "strict=True."
+                )
+            values.append(primal)
+            slopes.append(zeros_as(primal) if tangent is None else tangent)
+        aux = tree.mapped(lambda t: forward_ad.unpack_dual(t, level=level).primal if isinstance(t, Tensor) else t, aux)
+    finally:
+        forward_ad.exit_level()
+    result = tree.filled(output, values), tree.filled(output, slopes)
+    return (*result, aux) if has_aux else result
+
+
+def linearize(func: Callable, *primals: Any) -> tuple[Any, Callable]:
+    """(func(*primals), the function from tangents to the derivative along them at that point).
+
+    Example:
+        >>> y, push = linearize(torch.sin, tensor(0.))
+        >>> push(tensor(2.))
+        tensor(2.)
+    """
+
+    def push(*tangents: Any) -> Any:
+        return jvp(func, primals, tangents)[1]
+
+    return func(*primals), push
+
+
+# Jacobians
+
+
+def refuse_complex(name: str, values: Any, what: str) -> None:
+    for t in tree.leaves(values):
+        if isinstance(t, Tensor) and t._data.dtype.kind == "c":
+            raise RuntimeError(f"{name}: Expected all {what} to be real but received complex tensor at flattened input idx: 0")
+
+
+def basis(t: Tensor) -> list[Tensor]:
+    """The unit vectors of t's shape."""
+    units = np.eye(t._data.size, dtype=t._data.dtype)
+    return [wrap(u.reshape(t._data.shape)) for u in units]
+
+
+def jacrev(
+    func: Callable, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None, _preallocate_and_copy: bool = False
+) -> Callable:  # fmt: skip
+    """A function that gives the Jacobian of `func` by the arguments `argnums`, row by row: of shape output + input.
+
+    Outputs and inputs may be trees: the result is the tree of outputs with, in place of each, the tree of inputs. `chunk_size` is
+    accepted; rows are computed one by one.
+
+    Example:
+        >>> jacrev(torch.sin)(zeros(2))
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError("jacrev: `chunk_size` should be greater than 0.")
+
+    @wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        refuse_complex("jacrev", args, "inputs")
+
+        def partial(*given: Any) -> Any:
+            return func(*replaced(args, argnums, given[0] if isinstance(argnums, int) else given), **kwargs)
+
+        primals = chosen(args, argnums)
+        output, pull, *aux = vjp(partial, *((primals,) if isinstance(argnums, int) else primals), has_aux=has_aux)
+        refuse_complex("jacrev", output, "outputs")
+        flat, inputs = tree.leaves(output), tree.leaves(primals)
+        rows = []
+        for k, out in enumerate(flat):
+            zeros = [zeros_as(t) for t in flat]
+            pulled = [tree.leaves(pull(tree.filled(output, [*zeros[:k], e, *zeros[k + 1 :]]))) for e in basis(out)]
+            row = [joined([p[i] for p in pulled], out._data.shape, t._data.shape, t._data.dtype) for i, t in enumerate(inputs)]
+            rows.append(tree.filled(primals, row))
+        result = tree.filled(output, rows)
+        return (result, aux[0]) if has_aux else result
+
+    return wrapper
+
+
+def joined(rows: list[Tensor], outer: tuple, inner: tuple, dtype: np.dtype) -> Tensor:
+    """Rows of shape `inner`, one for each place of `outer`, as one tensor."""
+    return ops.reshape(joining.stack(tuple(rows), 0), (*outer, *inner)) if rows else wrap(np.zeros((*outer, *inner), dtype))
+
+
+def jacfwd(func: Callable, argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error") -> Callable:
+    """As `jacrev`, in forward mode, column by column: less work if there are more outputs than inputs.
+
+    Example:
+        >>> jacfwd(torch.sin)(zeros(2))
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+
+    @wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        refuse_complex("jacfwd", args, "inputs")
+        primals = chosen(args, argnums)
+        inputs = tree.leaves(primals)
+        columns: list[list] = []
+        for k, t in enumerate(inputs):
+            zeros = [zeros_as(x) for x in inputs]
+            pushed = []
+            for e in basis(t):
+
+                def partial(given: Any) -> Any:
+                    return func(*replaced(args, argnums, given), **kwargs)
+
+                output, slope, *aux = jvp(partial, (primals,), (tree.filled(primals, [*zeros[:k], e, *zeros[k + 1 :]]),), has_aux=has_aux)
+                pushed.append(tree.leaves(slope))
+            columns.append(pushed)
+        refuse_complex("jacfwd", output, "outputs")
+        rows = []
+        for i, out in enumerate(tree.leaves(output)):
+            row = []
+            for t, pushed in zip(inputs, columns, strict=True):
+                stacked = joining.stack(tuple([p[i] for p in pushed]), out._data.ndim)
+                row.append(ops.reshape(stacked, (*out._data.shape, *t._data.shape)))
+            rows.append(tree.filled(primals, row))
+        result = tree.filled(output, rows)
+        return (result, aux[0]) if has_aux else result
+
+    return wrapper
+
+
+def hessian(func: Callable, argnums: Argnums = 0) -> Callable:
+    """A function that gives the second derivatives of `func` by the arguments `argnums`: forward over reverse mode.
+
+    Example:
+        >>> hessian(lambda x: (x ** 3).sum())(tensor([1., 2.]))
+        tensor([[ 6.,  0.],
+                [ 0., 12.]])
+    """
+    return jacfwd(jacrev(func, argnums), argnums)

@@ -1,0 +1,18 @@
+"""Helpers around training: `utils.data` and friends; each loads when it is first used."""
+
+from __future__ import annotations
+
+from importlib import import_module as _import_module
+from types import ModuleType as _Module
+
+_SUBMODULES = ("data", "hooks", "checkpoint")
+
+
+def __getattr__(name: str) -> _Module:
+    if name in _SUBMODULES:
+        return _import_module(f"chainrule.utils.{name}")
+    raise AttributeError(f"module 'torch.utils' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_SUBMODULES]

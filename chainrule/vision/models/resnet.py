@@ -1,0 +1,172 @@
+"""ResNets (He et al. 2015): blocks that add what they compute to what they were given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chainrule import nn
+from chainrule.tensor import Tensor
+
+__all__ = ["BasicBlock", "Bottleneck", "ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+
+Norm = Callable[[int], nn.Module]
+
+
+def conv3x3(in_planes: int, out_planes: int, stride: int = 1, groups: int = 1, dilation: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_planes, out_planes, 3, stride=stride, padding=dilation, groups=groups, bias=False, dilation=dilation)
+
+
+def conv1x1(in_planes: int, out_planes: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_planes, out_planes, 1, stride=stride, bias=False)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions, and a way around them."""
+
+    expansion = 1
+
+    def __init__(
+        self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None, groups: int = 1, base_width: int = 64,
+        dilation: int = 1, norm_layer: Norm | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        norm = norm_layer or nn.BatchNorm2d
+        if groups != 1 or base_width != 64:
+            raise ValueError("BasicBlock only supports groups=1 and base_width=64")
+        if dilation > 1:
+            raise NotImplementedError("Dilation > 1 not supported in BasicBlock")
+        self.conv1 = conv3x3(inplanes, planes, stride)
+        self.bn1 = norm(planes)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = conv3x3(planes, planes)
+        self.bn2 = norm(planes)
+        self.downsample = downsample
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)
+
+
+class Bottleneck(nn.Module):
+    """A 3x3 convolution between two 1x1 ones that narrow and widen, and a way around them."""
+
+    expansion = 4
+
+    def __init__(
+        self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None, groups: int = 1, base_width: int = 64,
+        dilation: int = 1, norm_layer: Norm | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        norm = norm_layer or nn.BatchNorm2d
+        width = int(planes * (base_width / 64.0)) * groups
+        self.conv1 = conv1x1(inplanes, width)
+        self.bn1 = norm(width)
+        self.conv2 = conv3x3(width, width, stride, groups, dilation)
+        self.bn2 = norm(width)
+        self.conv3 = conv1x1(width, planes * self.expansion)
+        self.bn3 = norm(planes * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)
+
+
+class ResNet(nn.Module):
+    """Images (N, 3, H, W) to logits (N, num_classes).
+
+    Args:
+        block: BasicBlock or Bottleneck
+        layers: blocks in each of the four stages
+        zero_init_residual: start each block as the identity
+        groups, width_per_group: of Bottleneck's 3x3 convolutions
+        replace_stride_with_dilation: for the last three stages, whether to dilate where others stride
+        norm_layer: channels -> normalisation (BatchNorm2d)
+    """
+
+    def __init__(
+        self, block: Any, layers: list[int], num_classes: int = 1000, zero_init_residual: bool = False, groups: int = 1,
+        width_per_group: int = 64, replace_stride_with_dilation: list[bool] | None = None, norm_layer: Norm | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._norm_layer: Norm = norm_layer or nn.BatchNorm2d
+        self.inplanes, self.dilation, self.groups, self.base_width = 64, 1, groups, width_per_group
+        dilated = [False, False, False] if replace_stride_with_dilation is None else replace_stride_with_dilation
+        if len(dilated) != 3:
+            raise ValueError(f"replace_stride_with_dilation should be None or a 3-element tuple, got {dilated}")
+        self.conv1 = nn.Conv2d(3, self.inplanes, 7, stride=2, padding=3, bias=False)
+        self.bn1 = self._norm_layer(self.inplanes)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = self._make_layer(block, 64, layers[0])
+        self.layer2 = self._make_layer(block, 128, layers[1], 2, dilated[0])
+        self.layer3 = self._make_layer(block, 256, layers[2], 2, dilated[1])
+        self.layer4 = self._make_layer(block, 512, layers[3], 2, dilated[2])
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
+        self.fc = nn.Linear(512 * block.expansion, num_classes)
+        for m in self.modules():
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(m, (nn.BatchNorm2d, nn.GroupNorm)):
+                nn.init.constant_(m.weight, 1)
+                nn.init.constant_(m.bias, 0)
+        if zero_init_residual:
+            for m in self.modules():
+                last = m.bn3 if isinstance(m, Bottleneck) else m.bn2 if isinstance(m, BasicBlock) else None
+                if last is not None and last.weight is not None:
+                    nn.init.constant_(last.weight, 0)
+
+    def _make_layer(self, block: Any, planes: int, blocks: int, stride: int = 1, dilate: bool = False) -> nn.Sequential:
+        before = self.dilation
+        if dilate:
+            self.dilation, stride = self.dilation * stride, 1
+        out = planes * block.expansion
+        downsample = None
+        if stride != 1 or self.inplanes != out:
+            downsample = nn.Sequential(conv1x1(self.inplanes, out, stride), self._norm_layer(out))
+        made = [block(self.inplanes, planes, stride, downsample, self.groups, self.base_width, before, self._norm_layer)]
+        self.inplanes = out
+        for _ in range(1, blocks):
+            made.append(
+                block(out, planes, groups=self.groups, base_width=self.base_width, dilation=self.dilation, norm_layer=self._norm_layer)
+            )
+        return nn.Sequential(*made)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(self.avgpool(x).flatten(1))
+
+
+def resnet(name: str, block: Any, layers: list[int]) -> Callable[..., ResNet]:
+    def build(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+        if weights is not None:
+            raise NotImplementedError(
+                f"{name}(weights={weights!r}): trained weights are not downloaded yet; build with weights=None and use load_state_dict"
+            )
+        return ResNet(block, layers, **kwargs)
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = f"""A {name.replace("resnet", "ResNet-")}, initialised at random; keyword arguments go to `ResNet`.
+
+    Example:
+        >>> {name}(num_classes=10)(rand(1, 3, 64, 64)).shape
+        torch.Size([1, 10])
+    """
+    return build
+
+
+resnet18 = resnet("resnet18", BasicBlock, [2, 2, 2, 2])
+resnet34 = resnet("resnet34", BasicBlock, [3, 4, 6, 3])
+resnet50 = resnet("resnet50", Bottleneck, [3, 4, 6, 3])
+resnet101 = resnet("resnet101", Bottleneck, [3, 4, 23, 3])
+resnet152 = resnet("resnet152", Bottleneck, [3, 8, 36, 3])
