@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings as _warnings
 from importlib import import_module as _import_module
 from math import e, inf, nan, pi
+from typing import Any as _Any
 
 # NumPy warns of overflow, 1/0 and the like; PyTorch does not. Only warnings that come out of chainrule's own lines are silenced.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.|<chainrule ")
@@ -60,7 +61,7 @@ _SUBMODULES = (
 _LAZY = {"save": "serialization", "load": "serialization"}  # functions of rooms that a first import need not pay for
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> _Any:
     if name in _SUBMODULES:
         return _import_module(f"chainrule.{name}")
     if name in _LAZY:

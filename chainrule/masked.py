@@ -92,13 +92,13 @@ def amin(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any =
 
 
 def argmax(input: Tensor, dim: int | None = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
-    """Where the largest is, int64."""
-    return torch.argmax(fill(input, mask, lowest(input)), dim, bool(keepdim)).to(dtype=dtype or torch.int64)
+    """Where the largest is, in the type of the input unless `dtype` says otherwise."""
+    return torch.argmax(fill(input, mask, lowest(input)), dim, bool(keepdim)).to(dtype=dtype or input.dtype)
 
 
 def argmin(input: Tensor, dim: int | None = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
-    """Where the smallest is, int64."""
-    return torch.argmin(fill(input, mask, highest(input)), dim, bool(keepdim)).to(dtype=dtype or torch.int64)
+    """Where the smallest is, in the type of the input unless `dtype` says otherwise."""
+    return torch.argmin(fill(input, mask, highest(input)), dim, bool(keepdim)).to(dtype=dtype or input.dtype)
 
 
 def counts(input: Tensor, dim: Dims, keepdim: bool, mask: Tensor | None) -> Tensor:

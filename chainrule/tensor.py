@@ -168,9 +168,10 @@ class Tensor:
             if value._data.dtype != self._data.dtype:
                 raise RuntimeError(
                     f"attempting to assign a gradient with dtype '{dtypes.CPP[value.dtype]}' to a tensor with grad_dtype "
-                    f"'{dtypes.LEGACY[self.dtype]}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set "
-                    "the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging "
-                    "the dtypes of a tensor and its gradient may break downstream systems that assume they match."
+                    f"'{dtypes.LEGACY[self.dtype]}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's "
+                    "dtype). You can set "
+                    "the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with "
+                    "caution. Diverging the dtypes of a tensor and its gradient may break downstream systems that assume they match."
                 )
             if value._data.shape != self._data.shape:
                 raise RuntimeError(
@@ -395,7 +396,7 @@ _new = object.__new__
 
 def adopt(cls: type, data: np.ndarray) -> Any:
     """A fresh untracked tensor of type `cls` around an array, without a copy."""
-    t = _new(cls)
+    t: Any = _new(cls)
     t._data, t._tracked, t._edge, t._versions, t._base, t._grad = data, False, None, [0, 0], None, None
     if modes.state.busy and modes.local.inference:
         t._inference = True

@@ -13,6 +13,7 @@ import re
 import types
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +58,8 @@ def ours(x: Any) -> Any:
         return chainrule.Size(x)
     if isinstance(x, torch.Generator):
         return chainrule.Generator().manual_seed(x.initial_seed())
+    if isinstance(x, torch.nn.Module):
+        return getattr(chainrule.nn, type(x).__name__)()
     if isinstance(x, slice):
         return slice(ours(x.start), ours(x.stop), ours(x.step))
     if isinstance(x, tuple) and hasattr(x, "_fields"):
@@ -98,13 +101,30 @@ def array_of(x: torch.Tensor) -> np.ndarray:
     return x.numpy()
 
 
+class Library:
+    """chainrule, and what only the database's own wrappers ask of PyTorch."""
+
+    masked = types.SimpleNamespace(
+        _output_mask=lambda op, input, *args, **kwargs: ours(
+            torch.masked._output_mask(getattr(torch.masked, op.__name__), theirs(input), *args, **{k: theirs(v) for k, v in kwargs.items()})
+        ),
+        _input_mask=lambda input, **kwargs: ours(torch.masked._input_mask(theirs(input), **{k: theirs(v) for k, v in kwargs.items()})),
+    )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(chainrule, name)
+
+
+LIBRARY = Library()
+
+
 def translated(f: Callable) -> Callable:
     """A function of the database that computes with `torch`, computing with chainrule."""
     if isinstance(f, types.FunctionType) and f.__module__.startswith("torch.") and "torch" in f.__globals__:
         used = [(name, f.__globals__[name]) for name in f.__code__.co_names if isinstance(f.__globals__.get(name), types.FunctionType)]
         names = {name: translated(value) for name, value in used if value is not f}
         closure = tuple([types.CellType(translated_value(cell.cell_contents)) for cell in f.__closure__ or ()])
-        made = types.FunctionType(f.__code__, {**f.__globals__, **names, "torch": chainrule}, f.__name__, f.__defaults__, closure)
+        made = types.FunctionType(f.__code__, {**f.__globals__, **names, "torch": LIBRARY}, f.__name__, f.__defaults__, closure)
         made.__kwdefaults__ = f.__kwdefaults__
         return made
     return f
@@ -126,7 +146,7 @@ def our_function(entry: Any) -> Callable:
         return translated(op)
     found: Any = chainrule
     for part in entry.name.split("."):
-        if found is chainrule and not hasattr(found, part):
+        if found is chainrule and not callable(getattr(found, part, None)) and "." not in entry.name:
             found = chainrule.Tensor
         found = getattr(found, part)
     return found
@@ -135,7 +155,7 @@ def our_function(entry: Any) -> Callable:
 def theirs(x: Any) -> Any:
     """Our result as PyTorch's, to be compared."""
     if isinstance(x, chainrule.Tensor):
-        array = x.detach().numpy()
+        array = x.detach()._data
         if array.dtype.name == "bfloat16":
             return torch.from_numpy(np.ascontiguousarray(array).view(np.int16).copy()).view(torch.bfloat16).reshape(array.shape)
         return torch.from_numpy(np.array(array, copy=True))
@@ -240,7 +260,32 @@ def check_forward(entry: Any, sample: Any) -> None:
     got = Call(chainrule, entry, sample)
     unique = entry.name.startswith("linalg.") or entry.name in ("svd", "svd_lowrank", "pca_lowrank", "qr", "geqrf", "lu_unpack")
     run = (lambda c: c.process(c.value())) if unique else Call.value
-    compare(theirs(run(got)), run(expected), "result", entry.name not in UNINITIALISED)
+    result, reference = theirs(run(got)), run(expected)
+    try:
+        compare(result, reference, "result", entry.name not in UNINITIALISED)
+    except AssertionError:
+        if not (nearer_to_double(entry, sample, result, reference) or same_but_for_ties(entry, sample, result, reference)):
+            raise
+
+
+def nearer_to_double(entry: Any, sample: Any, result: Any, reference: Any) -> bool:
+    """Whether a float32 result that differs from PyTorch's is as near as that, or nearer, to what PyTorch computes in float64."""
+    if not isinstance(reference, torch.Tensor) or reference.dtype not in SINGLE or result.shape != reference.shape:
+        return False
+    widened = sample.transform(lambda x: x.double() if isinstance(x, torch.Tensor) and x.dtype == torch.float32 else x)
+    exact = Call(torch, entry, widened).value()
+    far = [(x.to(exact.dtype) - exact).abs().nan_to_num(0).max().item() for x in (result, reference)]
+    return result.dtype == reference.dtype and exact.dtype in (torch.float64, torch.complex128) and far[0] <= far[1]
+
+
+def same_but_for_ties(entry: Any, sample: Any, result: Any, reference: Any) -> bool:
+    """Whether equal values were found at other places: PyTorch promises no order among equals."""
+    if entry.name not in ("topk", "kthvalue") or not torch.equal(result[0], reference[0]):
+        return False
+    dim = sample.kwargs.get("dim", sample.args[1] if len(sample.args) > 1 else -1)
+    keep = result[1].ndim == sample.input.ndim
+    places = result[1] if keep else result[1].unsqueeze(dim)
+    return torch.equal(sample.input.gather(dim, places), result[0] if keep else result[0].unsqueeze(dim))
 
 
 def check_method(entry: Any, sample: Any) -> None:
@@ -294,7 +339,12 @@ def check_second(entry: Any, sample: Any) -> None:
             continue
         seconds = random_like([theirs(g) for g in grads] if call.mine else grads)
         seconds = [ours(c) for c in seconds] if call.mine else seconds
-        results.append(library.autograd.grad(grads, wanted, seconds, allow_unused=True))
+        try:
+            results.append(library.autograd.grad(grads, wanted, seconds, allow_unused=True))
+        except RuntimeError as error:
+            if library is torch and "not implemented" in str(error):
+                return
+            raise
     compare_grads(results[1], results[0], like, "second derivative")
 
 
@@ -320,15 +370,20 @@ def check_forward_mode(entry: Any, sample: Any) -> None:
 
 
 def check_inplace(entry: Any, sample: Any) -> None:
-    name = entry.inplace_variant.__name__
+    variant = entry.inplace_variant
+    keywords = variant.keywords if isinstance(variant, partial) else {}
+    name = getattr(variant, "__name__", "")
     results = []
     for library in (torch, chainrule):
         call = Call(library, entry, sample)
         seed(library)
         target = call.input.clone()
-        function = getattr(library.Tensor, name) if hasattr(library.Tensor, name) else translated(entry.inplace_variant)
         if library is torch:
-            function = entry.inplace_variant
+            function = variant
+        elif keywords:
+            function = partial(call.function, **keywords)
+        else:
+            function = getattr(library.Tensor, name) if hasattr(library.Tensor, name) else translated(variant)
         try:
             returned = function(target, *call.args, **call.kwargs)
         except Exception as error:
@@ -344,18 +399,24 @@ def check_inplace(entry: Any, sample: Any) -> None:
         if library is chainrule and isinstance(results[0], Exception):
             raise Mismatch(f"the in-place form succeeded where PyTorch says: {results[0]!s:.150}")
         if target.requires_grad and call.wanted:
-            grads = first_order(call, [target], random_like([theirs(target) if call.mine else target]), False)
+            try:
+                grads = first_order(call, [target], random_like([theirs(target) if call.mine else target]), False)
+            except NotImplementedError:
+                if library is chainrule:
+                    raise
+                grads = None
         results.append((target, grads, call.wanted))
     if not isinstance(results[0], Exception):
         (expected, their_grads, like), (got, our_grads, _) = results
         compare(theirs(got), expected, "in-place result", entry.name not in UNINITIALISED)
-        compare_grads(our_grads, their_grads, like, "gradient of the in-place form")
+        if their_grads is not None:
+            compare_grads(our_grads, their_grads, like, "gradient of the in-place form")
 
 
 def check_out(entry: Any, sample: Any) -> None:
     expected = Call(torch, entry, sample).value()
     call = Call(chainrule, entry, sample)
-    if not isinstance(expected, (torch.Tensor, tuple, list)):
+    if not isinstance(expected, (torch.Tensor, tuple, list)) or entry.name == "histogramdd":  # (no flat list of tensors)
         return
     many = not isinstance(expected, torch.Tensor)
     target = ours(torch.empty_like(expected) if not many else [torch.empty_like(e) for e in expected])
@@ -412,12 +473,12 @@ def backward_dtypes(entry: Any) -> tuple:
 # check: (function, the dtypes that it is made in)
 CHECKS: dict[str, tuple[Callable, Callable]] = {
     "forward": (check_forward, lambda e: tuple([d for d in DTYPES if d in supported(e)]) or tuple(supported(e))[:1]),
-    "method": (check_method, lambda e: tuple([d for d in DTYPES if d in supported(e)])[:1] if has_method(e) else ()),
+    "method": (check_method, lambda e: tuple([d for d in DTYPES[1:] if d in supported(e)])[:1] if has_method(e) else ()),
     "backward": (check_backward, backward_dtypes),
     "second": (check_second, lambda e: backward_dtypes(e) if e.supports_gradgrad else ()),
     "forward_mode": (check_forward_mode, lambda e: backward_dtypes(e) if e.supports_forward_ad else ()),
     "inplace": (check_inplace, lambda e: tuple([d for d in DTYPES[1:] if d in supported(e)])[:1] if e.inplace_variant else ()),
-    "out": (check_out, lambda e: tuple([d for d in DTYPES if d in supported(e)])[:1] if e.supports_out else ()),
+    "out": (check_out, lambda e: tuple([d for d in DTYPES[1:] if d in supported(e)])[:1] if e.supports_out else ()),
     "errors": (check_error, lambda e: (torch.float32,) if e.error_inputs_func else ()),
 }
 

@@ -4,9 +4,9 @@ import gc
 import weakref
 
 import pytest
+from both import agree, cases, leaf, oracle
 
 import chainrule
-from both import agree, cases, leaf, oracle
 
 
 def make(torch, forward, backward=None, **more):
@@ -194,7 +194,9 @@ def same_output_twice(torch):
 def needs_input_grad(torch):
     seen = []
     f = make(
-        torch, lambda ctx, x, y, n: (seen.append(ctx.needs_input_grad), x * y)[1], lambda ctx, g: (seen.append(ctx.needs_input_grad), g, g, None)[1:]
+        torch,
+        lambda ctx, x, y, n: (seen.append(ctx.needs_input_grad), x * y)[1],
+        lambda ctx, g: (seen.append(ctx.needs_input_grad), g, g, None)[1:],
     )
     a, b = leaf(torch, 2), leaf(torch, 2)
     f.apply(a, torch.ones(2), 3)

@@ -1,9 +1,9 @@
 """Hooks on tensors, leaves and nodes: when they are called, with what, and what they may do."""
 
 import pytest
+from both import agree, cases, leaf, oracle
 
 import chainrule
-from both import agree, cases, leaf, oracle
 
 
 def note(log, name, change=None):
@@ -77,7 +77,8 @@ def on_node(torch, x, log):
 
 
 def removed(torch, x, log):
-    handle, other = x.register_hook(note(log, "gone")), x.register_hook(note(log, "stays"))
+    handle = x.register_hook(note(log, "gone"))
+    x.register_hook(note(log, "stays"))
     handle.remove()
     handle.remove()
     with x.register_hook(note(log, "left")):

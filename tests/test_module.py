@@ -102,8 +102,14 @@ STRUCTURE = {
     "delete": lambda t, nn: [m := net(nn), delattr(m, "one"), delattr(m, "scale"), delattr(m, "count"), list(m.state_dict())][4],
     "delete_unknown": lambda t, nn: delattr(net(nn), "unknown"),
     "buffer_class": lambda t, nn: [m := nn.Module(), setattr(m, "b", nn.Buffer(t.ones(1))), list(m.state_dict()), type(m.b).__name__][2:],
-    "buffer_class_hidden": lambda t, nn: [m := nn.Module(), setattr(m, "b", nn.Buffer(t.ones(1), persistent=False)), list(m.state_dict())][2],
-    "isinstance": lambda t, nn: [isinstance(nn.Buffer(t.ones(1)), nn.Buffer), isinstance(t.ones(1), nn.Buffer), isinstance(t.ones(1), nn.Parameter)],
+    "buffer_class_hidden": lambda t, nn: [m := nn.Module(), setattr(m, "b", nn.Buffer(t.ones(1), persistent=False)), list(m.state_dict())][
+        2
+    ],
+    "isinstance": lambda t, nn: [
+        isinstance(nn.Buffer(t.ones(1)), nn.Buffer),
+        isinstance(t.ones(1), nn.Buffer),
+        isinstance(t.ones(1), nn.Parameter),
+    ],
     "get_submodule": lambda t, nn: net(nn).get_submodule("two.1"),
     "get_submodule_missing": lambda t, nn: net(nn).get_submodule("two.5"),
     "get_submodule_param": lambda t, nn: net(nn).get_submodule("scale"),
@@ -122,28 +128,49 @@ STRUCTURE = {
     "requires_grad_": lambda t, nn: [p.requires_grad for p in net(nn).requires_grad_(False).parameters()],
     "apply": lambda t, nn: [seen := [], net(nn).apply(lambda m: seen.append(type(m).__name__))][0],
     "nonleaf_param": lambda t, nn: nn.Module().register_parameter("p", nn.Parameter(t.ones(1)) * 2),
-    "nonleaf_param2": lambda t, nn: [m := nn.Module(), p := nn.Parameter(t.ones(1)), p.requires_grad_(False).add_(t.ones(1, requires_grad=True)), setattr(m, "p", p)],
+    "nonleaf_param2": lambda t, nn: [
+        m := nn.Module(),
+        p := nn.Parameter(t.ones(1)),
+        p.requires_grad_(False).add_(t.ones(1, requires_grad=True)),
+        setattr(m, "p", p),
+    ],
     "parameter_repr": lambda t, nn: [nn.Parameter(t.ones(2)), nn.Parameter(t.ones(2), requires_grad=False), str(nn.Parameter(t.ones(1)))],
     "parameter_int": lambda t, nn: nn.Parameter(t.tensor([1]), requires_grad=False),
     "parameter_empty": lambda t, nn: nn.Parameter(),
     "parameter_shares": lambda t, nn: [x := t.ones(2), p := nn.Parameter(x), x.add_(1), p][3],
-    "parameter_nonleaf": lambda t, nn: [nn.Parameter(t.ones(1, requires_grad=True) * 2).is_leaf, nn.Parameter(t.ones(1, requires_grad=True) * 2)],
+    "parameter_nonleaf": lambda t, nn: [
+        nn.Parameter(t.ones(1, requires_grad=True) * 2).is_leaf,
+        nn.Parameter(t.ones(1, requires_grad=True) * 2),
+    ],
     "uninitialized": lambda t, nn: nn.UninitializedParameter(),
     "uninitialized_shape": lambda t, nn: nn.UninitializedParameter().shape,
-    "uninitialized_materialize": lambda t, nn: [p := nn.UninitializedParameter(), p.materialize((2, 3)), type(p).__name__, p.shape, p.requires_grad][2:],
+    "uninitialized_materialize": lambda t, nn: [
+        p := nn.UninitializedParameter(),
+        p.materialize((2, 3)),
+        type(p).__name__,
+        p.shape,
+        p.requires_grad,
+    ][2:],
     "factory_kwargs": lambda t, nn: nn.factory_kwargs({"device": "cpu", "factory_kwargs": {"dtype": 1}}),
     "factory_kwargs_twice": lambda t, nn: nn.factory_kwargs({"dtype": 1, "factory_kwargs": {"dtype": 1}}),
     "factory_kwargs_unknown": lambda t, nn: nn.factory_kwargs({"what": 1}),
     "non_persistent_override": lambda t, nn: own_register_buffer(t, nn),
     "super_init": lambda t, nn: cooperative(nn),
     "extra_repr_lines": lambda t, nn: many_lines(nn),
-}  # fmt: skip
+}
 
-for _kind, _value in (("buffer", lambda t, nn: t.ones(1)), ("parameter", lambda t, nn: nn.Parameter(t.ones(1))), ("module", lambda t, nn: nn.ReLU())):
+for _kind, _value in (
+    ("buffer", lambda t, nn: t.ones(1)),
+    ("parameter", lambda t, nn: nn.Parameter(t.ones(1))),
+    ("module", lambda t, nn: nn.ReLU()),
+):
     for _name in ("", "a.b", 3, "forward", "scale", "new"):
         STRUCTURE[f"register_{_kind}_{_name}"] = lambda t, nn, k=_kind, n=_name, v=_value: [
-            m := net(nn), attempt(lambda: getattr(m, f"register_{k}")(n, v(t, nn))), m, list(m.state_dict())
-        ][1:]  # fmt: skip
+            m := net(nn),
+            attempt(lambda: getattr(m, f"register_{k}")(n, v(t, nn))),
+            m,
+            list(m.state_dict()),
+        ][1:]
     STRUCTURE[f"register_{_kind}_wrong"] = lambda t, nn, k=_kind: getattr(net(nn), f"register_{k}")("new", 3)
 
 
@@ -184,6 +211,7 @@ def test_structure(name):
 
 
 # State dicts
+
 
 def linear_pair(nn):
     return nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
@@ -232,13 +260,38 @@ STATE = {
     "lax_shape": lambda t, nn: linear_pair(nn).load_state_dict(changed(nn, **{"0_weight": t.ones(1)}), strict=False),
     "not_tensor": lambda t, nn: linear_pair(nn).load_state_dict(changed(nn, **{"0_weight": "text"})),
     "not_dict": lambda t, nn: linear_pair(nn).load_state_dict([1]),
-    "old_scalar": lambda t, nn: [m := nn.BatchNorm1d(1), m.load_state_dict({**m.state_dict(), "num_batches_tracked": t.tensor([7])}), m.num_batches_tracked][1:],
-    "old_batchnorm": lambda t, nn: [s := linear_pair(nn).state_dict(), s.pop("1.num_batches_tracked"), delattr(s, "_metadata"), linear_pair(nn).load_state_dict(s)][3],
-    "new_batchnorm": lambda t, nn: [s := linear_pair(nn).state_dict(), s.pop("1.num_batches_tracked"), linear_pair(nn).load_state_dict(s)][2],
+    "old_scalar": lambda t, nn: [
+        m := nn.BatchNorm1d(1),
+        m.load_state_dict({**m.state_dict(), "num_batches_tracked": t.tensor([7])}),
+        m.num_batches_tracked,
+    ][1:],
+    "old_batchnorm": lambda t, nn: [
+        s := linear_pair(nn).state_dict(),
+        s.pop("1.num_batches_tracked"),
+        delattr(s, "_metadata"),
+        linear_pair(nn).load_state_dict(s),
+    ][3],
+    "new_batchnorm": lambda t, nn: [s := linear_pair(nn).state_dict(), s.pop("1.num_batches_tracked"), linear_pair(nn).load_state_dict(s)][
+        2
+    ],
     "old_instancenorm": lambda t, nn: nn.InstanceNorm1d(1).load_state_dict({"running_mean": t.ones(1), "running_var": t.ones(1)}),
-    "assign": lambda t, nn: [m := nn.Linear(1, 1), s := {"weight": t.ones(1, 1), "bias": nn.Parameter(t.ones(1))}, m.load_state_dict(s, assign=True), m.bias is s["bias"], m.weight][2:],
-    "assign_keeps_frozen": lambda t, nn: [m := nn.Linear(1, 1).requires_grad_(False), m.load_state_dict(nn.Linear(1, 1).state_dict(), assign=True), m.weight.requires_grad][1:],
-    "converts": lambda t, nn: [m := nn.Linear(1, 1), m.load_state_dict({"weight": t.ones(1, 1, dtype=t.float64), "bias": t.ones(1, dtype=t.int64)}), m.weight][1:],
+    "assign": lambda t, nn: [
+        m := nn.Linear(1, 1),
+        s := {"weight": t.ones(1, 1), "bias": nn.Parameter(t.ones(1))},
+        m.load_state_dict(s, assign=True),
+        m.bias is s["bias"],
+        m.weight,
+    ][2:],
+    "assign_keeps_frozen": lambda t, nn: [
+        m := nn.Linear(1, 1).requires_grad_(False),
+        m.load_state_dict(nn.Linear(1, 1).state_dict(), assign=True),
+        m.weight.requires_grad,
+    ][1:],
+    "converts": lambda t, nn: [
+        m := nn.Linear(1, 1),
+        m.load_state_dict({"weight": t.ones(1, 1, dtype=t.float64), "bias": t.ones(1, dtype=t.int64)}),
+        m.weight,
+    ][1:],
     "shares": lambda t, nn: [m := nn.Linear(1, 1), s := m.state_dict(), s["weight"].fill_(3), m.weight, s["weight"].requires_grad][3:],
     "keep_vars": lambda t, nn: [m := nn.Linear(1, 1), m.state_dict(keep_vars=True)["weight"] is m.weight][1],
     "positional": lambda t, nn: list(nn.Linear(1, 1).state_dict(OrderedDict(a=1), "p.", True)),
@@ -249,15 +302,41 @@ STATE = {
     "extra_base_set": lambda t, nn: nn.ReLU().set_extra_state(1),
     "pre_hook": lambda t, nn: pre_hooked(nn, True),
     "pre_hook_idle": lambda t, nn: pre_hooked(nn, False),
-    "post_hook": lambda t, nn: [m := linear_pair(nn), m.register_load_state_dict_post_hook(lambda mod, keys: keys.missing_keys.clear()), m.load_state_dict({})][2],
-    "post_hook_returns": lambda t, nn: [m := nn.ReLU(), m.register_load_state_dict_post_hook(lambda mod, keys: 1), m.load_state_dict({})][2],
-    "save_pre_hook": lambda t, nn: [seen := [], m := linear_pair(nn), m[0].register_state_dict_pre_hook(lambda *a: seen.append(a[1:])), m.state_dict(), seen][4],
-    "save_post_hook": lambda t, nn: [m := linear_pair(nn), m[0].register_state_dict_post_hook(lambda mod, s, p, meta: s.pop(p + "bias") and None), list(m.state_dict())][2],
+    "post_hook": lambda t, nn: [
+        m := linear_pair(nn),
+        m.register_load_state_dict_post_hook(lambda mod, keys: keys.missing_keys.clear()),
+        m.load_state_dict({}),
+    ][2],
+    "post_hook_returns": lambda t, nn: [m := nn.ReLU(), m.register_load_state_dict_post_hook(lambda mod, keys: 1), m.load_state_dict({})][
+        2
+    ],
+    "save_pre_hook": lambda t, nn: [
+        seen := [],
+        m := linear_pair(nn),
+        m[0].register_state_dict_pre_hook(lambda *a: seen.append(a[1:])),
+        m.state_dict(),
+        seen,
+    ][4],
+    "save_post_hook": lambda t, nn: [
+        m := linear_pair(nn),
+        m[0].register_state_dict_post_hook(lambda mod, s, p, meta: s.pop(p + "bias") and None),
+        list(m.state_dict()),
+    ][2],
     "save_post_hook_returns": lambda t, nn: [m := nn.ReLU(), m.register_state_dict_post_hook(lambda *a: {}), m.state_dict()][2],
     "save_private_hook": lambda t, nn: [m := nn.ReLU(), m._register_state_dict_hook(lambda *a: {"new": 1}), m.state_dict()][2],
-    "save_both_hooks": lambda t, nn: [m := nn.ReLU(), f := (lambda *a: None), m.register_state_dict_post_hook(f), m._register_state_dict_hook(f)],
-    "consume_prefix": lambda t, nn: [s := linear_pair(nn).state_dict(prefix="module."), nn.modules.utils.consume_prefix_in_state_dict_if_present(s, "module."), list(s), s._metadata][2:],
-}  # fmt: skip
+    "save_both_hooks": lambda t, nn: [
+        m := nn.ReLU(),
+        f := (lambda *a: None),
+        m.register_state_dict_post_hook(f),
+        m._register_state_dict_hook(f),
+    ],
+    "consume_prefix": lambda t, nn: [
+        s := linear_pair(nn).state_dict(prefix="module."),
+        nn.modules.utils.consume_prefix_in_state_dict_if_present(s, "module."),
+        list(s),
+        s._metadata,
+    ][2:],
+}
 
 
 @pytest.mark.parametrize("name", STATE)
@@ -270,6 +349,7 @@ def test_state(name):
 
 
 # Hooks
+
 
 def hooked(lib, nn, attach, inputs=lambda t: (t.ones(1, 2, requires_grad=True),), scale=1.0, module=None):
     """What happens in a forward and backward through a layer of fixed weights with hooks on it."""
@@ -292,7 +372,7 @@ def hooked(lib, nn, attach, inputs=lambda t: (t.ones(1, 2, requires_grad=True),)
     for h in handles if isinstance(handles, (list, tuple)) else [handles]:
         h.remove()
     with lib.no_grad():
-        said.append(values(m(*args))if isinstance(m, nn.Linear) else None)
+        said.append(values(m(*args)) if isinstance(m, nn.Linear) else None)
     return said, [len(getattr(m, n)) for n in m.__dict__ if n.endswith(("_hooks", "_kwargs", "_called"))]
 
 
@@ -307,7 +387,11 @@ def note(said, name, result=None):
 HOOKS = {
     "forward": lambda m, s: m.register_forward_hook(note(s, "f")),
     "forward_replaces": lambda m, s: m.register_forward_hook(lambda mod, a, o: o * 3),
-    "forward_order": lambda m, s: [m.register_forward_hook(note(s, "f1")), m.register_forward_hook(note(s, "f2")), m.register_forward_hook(note(s, "f0"), prepend=True)],
+    "forward_order": lambda m, s: [
+        m.register_forward_hook(note(s, "f1")),
+        m.register_forward_hook(note(s, "f2")),
+        m.register_forward_hook(note(s, "f0"), prepend=True),
+    ],
     "forward_kwargs": lambda m, s: m.register_forward_hook(note(s, "f"), with_kwargs=True),
     "pre": lambda m, s: m.register_forward_pre_hook(note(s, "p")),
     "pre_replaces": lambda m, s: m.register_forward_pre_hook(lambda mod, a: a[0] * 2),
@@ -316,20 +400,36 @@ HOOKS = {
     "pre_kwargs_replaces": lambda m, s: m.register_forward_pre_hook(lambda mod, a, k: ((), {"input": a[0] * 2}), with_kwargs=True),
     "pre_kwargs_wrong": lambda m, s: m.register_forward_pre_hook(lambda mod, a, k: 5, with_kwargs=True),
     "pre_order": lambda m, s: [m.register_forward_pre_hook(note(s, "1")), m.register_forward_pre_hook(note(s, "0"), prepend=True)],
-    "always_after_error": lambda m, s: [m.register_forward_hook(note(s, "always"), always_call=True), m.register_forward_hook(note(s, "never")), m.register_forward_pre_hook(lambda mod, a: 1 / 0)],
-    "always_raises": lambda m, s: [m.register_forward_hook(lambda *a: {}["x"], always_call=True), m.register_forward_pre_hook(lambda mod, a: 1 / 0)],
+    "always_after_error": lambda m, s: [
+        m.register_forward_hook(note(s, "always"), always_call=True),
+        m.register_forward_hook(note(s, "never")),
+        m.register_forward_pre_hook(lambda mod, a: 1 / 0),
+    ],
+    "always_raises": lambda m, s: [
+        m.register_forward_hook(lambda *a: {}["x"], always_call=True),
+        m.register_forward_pre_hook(lambda mod, a: 1 / 0),
+    ],
     "full_backward": lambda m, s: m.register_full_backward_hook(note(s, "b")),
     "full_backward_replaces": lambda m, s: m.register_full_backward_hook(lambda mod, gi, go: (gi[0] * 10,)),
     "full_backward_wrong": lambda m, s: m.register_full_backward_hook(lambda mod, gi, go: (gi[0], gi[0])),
-    "full_backward_order": lambda m, s: [m.register_full_backward_hook(note(s, "1")), m.register_full_backward_hook(note(s, "0"), prepend=True)],
+    "full_backward_order": lambda m, s: [
+        m.register_full_backward_hook(note(s, "1")),
+        m.register_full_backward_hook(note(s, "0"), prepend=True),
+    ],
     "backward_pre": lambda m, s: m.register_full_backward_pre_hook(note(s, "bp")),
     "backward_pre_replaces": lambda m, s: m.register_full_backward_pre_hook(lambda mod, go: (go[0] * 10,)),
     "backward_pre_wrong": lambda m, s: m.register_full_backward_pre_hook(lambda mod, go: (go[0], go[0])),
-    "backward_both": lambda m, s: [m.register_full_backward_pre_hook(lambda mod, go: (go[0] * 10,)), m.register_full_backward_hook(note(s, "b"))],
+    "backward_both": lambda m, s: [
+        m.register_full_backward_pre_hook(lambda mod, go: (go[0] * 10,)),
+        m.register_full_backward_hook(note(s, "b")),
+    ],
     "old_and_full": lambda m, s: [m.register_full_backward_hook(note(s, "b")), m.register_backward_hook(note(s, "o"))],
     "full_and_old": lambda m, s: [m.register_backward_hook(note(s, "o")), m.register_full_backward_hook(note(s, "b"))],
-    "removed_early": lambda m, s: [m.register_forward_hook(note(s, "f")).remove(), m.register_forward_hook(note(s, "g"), with_kwargs=True, always_call=True)][1:],
-}  # fmt: skip
+    "removed_early": lambda m, s: [
+        m.register_forward_hook(note(s, "f")).remove(),
+        m.register_forward_hook(note(s, "g"), with_kwargs=True, always_call=True),
+    ][1:],
+}
 
 
 @pytest.mark.parametrize("name", HOOKS)
@@ -387,7 +487,7 @@ GLOBAL = {
     "buffer": lambda mod, s: mod.register_module_buffer_registration_hook(lambda m, n, b: s.append(n)),
     "parameter": lambda mod, s: mod.register_module_parameter_registration_hook(lambda m, n, p: s.append(n)),
     "module": lambda mod, s: mod.register_module_module_registration_hook(lambda m, n, c: s.append((n, type(c).__name__))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GLOBAL)
@@ -426,9 +526,16 @@ TREE = {
     "same_parameters": lambda t, nn: [m := net(nn), p := m.scale, m.double(), m.scale is p, m.tied is m.one][3:],
     "type": lambda t, nn: [p.dtype for p in net(nn).type(t.float64).parameters()],
     "grads_follow": lambda t, nn: [m := nn.Linear(1, 1), m(t.ones(1, 1)).sum().backward(), m.double(), m.weight.grad.dtype][3],
-    "zero_grad": lambda t, nn: [m := nn.Linear(1, 1), m(t.ones(1, 1)).sum().backward(), m.zero_grad(False), m.weight.grad, m.zero_grad(), m.weight.grad][3::2],
+    "zero_grad": lambda t, nn: [
+        m := nn.Linear(1, 1),
+        m(t.ones(1, 1)).sum().backward(),
+        m.zero_grad(False),
+        m.weight.grad,
+        m.zero_grad(),
+        m.weight.grad,
+    ][3::2],
     "channels_last": lambda t, nn: nn.Conv2d(2, 2, 3).to(memory_format=t.channels_last).weight.stride(),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", TREE)
@@ -506,32 +613,81 @@ CONTAINERS = {
     "modulelist_index": lambda t, nn: [s := nn.ModuleList([nn.ReLU(), nn.Tanh()]), s[0], s[-1], s[:1], len(s)][1:],
     "modulelist_range": lambda t, nn: nn.ModuleList()[0],
     "modulelist_add": lambda t, nn: nn.ModuleList([nn.ReLU()]) + [nn.Tanh()],
-    "modulelist_extend": lambda t, nn: [s := nn.ModuleList([nn.ReLU()]), s.__iadd__([nn.Tanh()]), s.append(nn.GELU()), s.insert(0, nn.ELU()), s.pop(1), s][4:],
+    "modulelist_extend": lambda t, nn: [
+        s := nn.ModuleList([nn.ReLU()]),
+        s.__iadd__([nn.Tanh()]),
+        s.append(nn.GELU()),
+        s.insert(0, nn.ELU()),
+        s.pop(1),
+        s,
+    ][4:],
     "modulelist_extend_wrong": lambda t, nn: nn.ModuleList().extend(5),
     "modulelist_del": lambda t, nn: [s := nn.ModuleList([nn.ReLU(), nn.Tanh(), nn.ELU()]), s.__delitem__(slice(0, 2)), s][2],
     "modulelist_set": lambda t, nn: [s := nn.ModuleList([nn.ReLU(), nn.Tanh()]), s.__setitem__(-1, nn.ELU()), s][2],
     "modulelist_call": lambda t, nn: nn.ModuleList()(1),
     "moduledict": lambda t, nn: nn.ModuleDict({"a": nn.ReLU(), "b": nn.Linear(1, 1)}),
-    "moduledict_ops": lambda t, nn: [d := nn.ModuleDict([("a", nn.ReLU())]), "a" in d, list(d), list(d.keys()), list(d.values()), list(d.items()), len(d), d.pop("a"), d, d.update({"c": nn.Tanh()}), d["c"], d.clear(), d][1:],
+    "moduledict_ops": lambda t, nn: [
+        d := nn.ModuleDict([("a", nn.ReLU())]),
+        "a" in d,
+        list(d),
+        list(d.keys()),
+        list(d.values()),
+        list(d.items()),
+        len(d),
+        d.pop("a"),
+        d,
+        d.update({"c": nn.Tanh()}),
+        d["c"],
+        d.clear(),
+        d,
+    ][1:],
     "moduledict_missing": lambda t, nn: nn.ModuleDict()["a"],
     "moduledict_wrong": lambda t, nn: nn.ModuleDict(5),
     "moduledict_wrong_pair": lambda t, nn: nn.ModuleDict([(1, 2, 3)]),
     "moduledict_wrong_item": lambda t, nn: nn.ModuleDict([5]),
     "moduledict_conflict": lambda t, nn: nn.ModuleDict({"keys": nn.ReLU()}),
     "parameterlist": lambda t, nn: nn.ParameterList([nn.Parameter(t.ones(2, 3)), t.ones(4), 5, nn.Parameter(t.ones(()))]),
-    "parameterlist_ops": lambda t, nn: [p := nn.ParameterList([t.ones(1), t.ones(2)]), len(p), p[-1].shape, p[:1], p.append(t.ones(3)), p.extend([t.ones(4)]), list(p.state_dict()), p.__setitem__(0, t.ones(9)), p][1:],
+    "parameterlist_ops": lambda t, nn: [
+        p := nn.ParameterList([t.ones(1), t.ones(2)]),
+        len(p),
+        p[-1].shape,
+        p[:1],
+        p.append(t.ones(3)),
+        p.extend([t.ones(4)]),
+        list(p.state_dict()),
+        p.__setitem__(0, t.ones(9)),
+        p,
+    ][1:],
     "parameterlist_wrong": lambda t, nn: nn.ParameterList().extend(t.ones(3)),
     "parameterlist_range": lambda t, nn: nn.ParameterList()[0],
     "parameterlist_call": lambda t, nn: nn.ParameterList()(1),
     "parameterdict": lambda t, nn: nn.ParameterDict({"b": t.ones(2, 3), "a": nn.Parameter(t.ones(1)), "c": "text"}),
     "parameterdict_ordered": lambda t, nn: nn.ParameterDict(OrderedDict(b=t.ones(2, 3), a=t.ones(1))),
-    "parameterdict_ops": lambda t, nn: [d := nn.ParameterDict({"a": t.ones(1)}), "a" in d, list(d), len(d), d.get("z", 5), d.setdefault("b", t.ones(2)), d.popitem()[0], d.copy(), d.pop("a"), d, list(reversed(nn.ParameterDict({"x": 1, "y": 2}))), d.fromkeys(["k"], t.ones(1)), d.update({"q": t.ones(1)}), d | nn.ParameterDict({"r": t.ones(1)}), d.clear(), d][1:],
+    "parameterdict_ops": lambda t, nn: [
+        d := nn.ParameterDict({"a": t.ones(1)}),
+        "a" in d,
+        list(d),
+        len(d),
+        d.get("z", 5),
+        d.setdefault("b", t.ones(2)),
+        d.popitem()[0],
+        d.copy(),
+        d.pop("a"),
+        d,
+        list(reversed(nn.ParameterDict({"x": 1, "y": 2}))),
+        d.fromkeys(["k"], t.ones(1)),
+        d.update({"q": t.ones(1)}),
+        d | nn.ParameterDict({"r": t.ones(1)}),
+        d.clear(),
+        d,
+    ][1:],
     "parameterdict_key": lambda t, nn: nn.ParameterDict({5: t.ones(1)}),
     "parameterdict_wrong": lambda t, nn: nn.ParameterDict(5),
     "parameterdict_wrong_pair": lambda t, nn: nn.ParameterDict([(1, 2, 3)]),
     "parameterdict_call": lambda t, nn: nn.ParameterDict()(1),
+    "data_parallel": lambda t, nn: [m := nn.DataParallel(nn.Linear(1, 1)), list(m.state_dict()), m.device_ids],
     "container": lambda t, nn: nn.Container(a=nn.ReLU()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CONTAINERS)

@@ -133,7 +133,12 @@ LAYERS = {
     "conv reflect": ("Conv2d", (4, 6, 3), {"padding": (1, 2), "padding_mode": "reflect", "groups": 2}, lambda: (rand(2, 4, 7, 8),)),
     "conv replicate": ("Conv3d", (2, 3, 2), {"padding": 1, "padding_mode": "replicate", "bias": False}, lambda: (rand(1, 2, 3, 4, 5),)),
     "conv depthwise": ("Conv2d", (4, 8, (3, 2)), {"groups": 4, "stride": (2, 1)}, lambda: (rand(4, 9, 7),)),
-    "transposed": ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "output_padding": 1, "groups": 2, "dilation": 2}, lambda: (rand(2, 4, 3, 5),)),
+    "transposed": (
+        "ConvTranspose2d",
+        (4, 6, 3),
+        {"stride": 2, "output_padding": 1, "groups": 2, "dilation": 2},
+        lambda: (rand(2, 4, 3, 5),),
+    ),
     "transposed size": ("ConvTranspose2d", (4, 6, 3), {"stride": 2}, lambda: (rand(2, 4, 3, 5), [8, 12])),
     "transposed long size": ("ConvTranspose1d", (4, 6, 3), {"stride": 3}, lambda: (rand(2, 4, 3), [2, 6, 10])),
     "maxpool indices": ("MaxPool2d", (2,), {"return_indices": True, "ceil_mode": True}, lambda: (rand(2, 3, 5, 7),)),
@@ -176,19 +181,39 @@ LAYERS = {
     "adaptive softmax one": ("AdaptiveLogSoftmaxWithLoss", (8, 10, [2, 5]), {"head_bias": True}, lambda: (rand(8), torch.tensor(6))),
     "rnn relu layers": ("RNN", (3, 4, 2, "relu"), {"bidirectional": True, "dropout": 0.5}, lambda: (rand(5, 2, 3), rand(4, 2, 4))),
     "lstm": ("LSTM", (3, 4), {"num_layers": 3, "bidirectional": True, "batch_first": True, "dropout": 0.4}, lambda: (rand(2, 5, 3),)),
-    "lstm projected": ("LSTM", (3, 4), {"proj_size": 2, "num_layers": 2, "bias": False}, lambda: (rand(5, 2, 3), (rand(2, 2, 2), rand(2, 2, 4)))),
+    "lstm projected": (
+        "LSTM",
+        (3, 4),
+        {"proj_size": 2, "num_layers": 2, "bias": False},
+        lambda: (rand(5, 2, 3), (rand(2, 2, 2), rand(2, 2, 4))),
+    ),
     "lstm projected both": ("LSTM", (3, 4), {"proj_size": 2, "bidirectional": True}, lambda: (rand(5, 3),)),
     "gru": ("GRU", (3, 4), {"num_layers": 2, "bias": False, "bidirectional": True}, lambda: (rand(5, 2, 3), rand(4, 2, 4))),
     "gru one sample": ("GRU", (3, 4), {}, lambda: (rand(5, 3), rand(1, 4))),
     "rnn cell": ("RNNCell", (3, 4), {"nonlinearity": "relu", "bias": False}, lambda: (rand(2, 3),)),
     "lstm cell": ("LSTMCell", (3, 4), {}, lambda: (rand(2, 3), (rand(2, 4), rand(2, 4)))),
     "gru cell": ("GRUCell", (3, 4), {}, lambda: (rand(3), rand(4))),
-    "attention": ("MultiheadAttention", (8, 2), {"dropout": 0.3, "add_bias_kv": True, "add_zero_attn": True, "kdim": 5, "vdim": 6}, lambda: (rand(4, 3, 8), rand(5, 3, 5), rand(5, 3, 6))),
+    "attention": (
+        "MultiheadAttention",
+        (8, 2),
+        {"dropout": 0.3, "add_bias_kv": True, "add_zero_attn": True, "kdim": 5, "vdim": 6},
+        lambda: (rand(4, 3, 8), rand(5, 3, 5), rand(5, 3, 6)),
+    ),
     "attention batch first": ("MultiheadAttention", (8, 2), {"batch_first": True}, lambda: (rand(3, 4, 8), rand(3, 5, 8), rand(3, 5, 8))),
-    "encoder": ("TransformerEncoder", (torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2), {"norm": torch.nn.LayerNorm(8)}, lambda: (rand(3, 4, 8),)),
-    "decoder": ("TransformerDecoder", (torch.nn.TransformerDecoderLayer(8, 2, 16, norm_first=True), 2), {}, lambda: (rand(4, 3, 8), rand(5, 3, 8))),
+    "encoder": (
+        "TransformerEncoder",
+        (torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2),
+        {"norm": torch.nn.LayerNorm(8)},
+        lambda: (rand(3, 4, 8),),
+    ),
+    "decoder": (
+        "TransformerDecoder",
+        (torch.nn.TransformerDecoderLayer(8, 2, 16, norm_first=True), 2),
+        {},
+        lambda: (rand(4, 3, 8), rand(5, 3, 8)),
+    ),
     "transformer": ("Transformer", (8, 2, 1, 1, 16), {"activation": "gelu", "dropout": 0.2}, lambda: (rand(5, 3, 8), rand(4, 3, 8))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
@@ -209,8 +234,11 @@ def padding_mask():
 def test_encoder_masks(mask, training):
     causal = torch.nn.Transformer.generate_square_subsequent_mask(4, dtype=torch.float64)
     keywords = {
-        "none": {}, "padding": {"src_key_padding_mask": padding_mask()}, "causal": {"mask": causal}, "causal bool": {"mask": causal.isinf()},
-    }[mask]  # fmt: skip
+        "none": {},
+        "padding": {"src_key_padding_mask": padding_mask()},
+        "causal": {"mask": causal},
+        "causal bool": {"mask": causal.isinf()},
+    }[mask]
     layer = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
     compare("TransformerEncoder", (layer, 2), {}, (rand(3, 4, 8),), keywords, training)
     with torch.no_grad(), chainrule.no_grad():  # where PyTorch computes on nested tensors
@@ -229,6 +257,25 @@ def test_packed(kind, both, given, sorted):
     state = rand(4 if both else 2, 3, 4)
     hx = ((state, rand(*state.shape)) if kind == "LSTM" else state,) if given else ()
     compare(kind, (3, 4, 2), {"bidirectional": both, "dropout": 0.5}, (packed, *hx), {}, True)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("both", [False, True], ids=["forward", "both"])
+def test_second_derivatives_of_recurrent_layers(kind, both):
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, kind)(2, 3, 2, bidirectional=both).double()
+    mine = ours(theirs)
+    x, weights = rand(4, 2, 2), torch.randn(4, 2, 6 if both else 3, dtype=torch.float64)
+    found = []
+    for lib, m, v, w in ((torch, theirs, x, weights), (chainrule, mine, ours(x), ours(weights))):
+        output, state = m(v)
+        last = state[1] if kind == "LSTM" else state
+        loss = (output * w).sum() + (last**2).sum()
+        inputs = [v, *m.parameters()]
+        first = lib.autograd.grad(loss, inputs, create_graph=True)
+        found.append(lib.autograd.grad(sum((g**2).sum() for g in first), inputs))
+    for a, b in zip(found[1], found[0], strict=True):
+        assert_same(a, b, "second derivative")
 
 
 # Errors
@@ -331,7 +378,9 @@ ERRORS = {
     "parametrize shape": lambda t, nn: nn.utils.parametrize.register_parametrization(nn.Linear(2, 2), "weight", nn.Flatten(0)),
     "parametrize pickle": lambda t, nn: nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)).__getstate__(),
     "parametrize remove": lambda t, nn: nn.utils.parametrize.remove_parametrizations(nn.Linear(2, 2), "weight"),
-    "parametrize assign": lambda t, nn: setattr(nn.utils.parametrize.register_parametrization(nn.Linear(2, 2), "weight", nn.ReLU()), "weight", 1),
+    "parametrize assign": lambda t, nn: setattr(
+        nn.utils.parametrize.register_parametrization(nn.Linear(2, 2), "weight", nn.ReLU()), "weight", 1
+    ),
     "init gain": lambda t, nn: nn.init.calculate_gain("swish"),
     "init slope": lambda t, nn: nn.init.calculate_gain("leaky_relu", "a"),
     "init fan": lambda t, nn: nn.init.xavier_uniform_(t.ones(3)),
@@ -347,7 +396,7 @@ ERRORS = {
     "fuse training": lambda t, nn: nn.utils.fuse_conv_bn_eval(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)),
     "functional strict": lambda t, nn: call(t, nn, {"weight": t.ones(1, 1), "more": t.ones(1)}, strict=True),
     "functional unknown": lambda t, nn: call(t, nn, {"more": t.ones(1)}),
-}  # fmt: skip
+}
 
 
 def clip_infinite(t, nn):
@@ -396,7 +445,7 @@ INITS = {
     "kaiming_normal_": [((4, 5), {}), ((4, 5, 3), {"a": 0.2, "mode": "fan_out"})],
     "orthogonal_": [((4, 4), {}), ((5, 3), {"gain": 2}), ((3, 2, 4), {})],
     "sparse_": [((6, 4), {"sparsity": 0.4})],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -479,7 +528,11 @@ def test_clip_grad_norm(norm, bound):
     assert_same(total, torch.nn.utils.clip_grad_norm_(theirs.parameters(), bound, norm), "norm")
     for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
         assert_same(a.grad, b.grad, "clipped")
-    assert_same(nn.utils.get_total_norm([p.grad for p in mine.parameters()]), torch.nn.utils.get_total_norm([p.grad for p in theirs.parameters()]), "after")
+    assert_same(
+        nn.utils.get_total_norm([p.grad for p in mine.parameters()]),
+        torch.nn.utils.get_total_norm([p.grad for p in theirs.parameters()]),
+        "after",
+    )
 
 
 def test_clip_grad_value():
@@ -514,16 +567,20 @@ CHANGES = {
     "p orthogonal exp": lambda lib, m: lib.nn.utils.parametrizations.orthogonal(m, orthogonal_map="matrix_exp"),
     "p orthogonal cayley": lambda lib, m: lib.nn.utils.parametrizations.orthogonal(m, orthogonal_map="cayley"),
     "p orthogonal free": lambda lib, m: lib.nn.utils.parametrizations.orthogonal(m, use_trivialization=False),
-    "several": lambda lib, m: lib.nn.utils.parametrize.register_parametrization(lib.nn.utils.parametrizations.weight_norm(m), "weight", lib.nn.Tanh()),
-}  # fmt: skip
+    "several": lambda lib, m: lib.nn.utils.parametrize.register_parametrization(
+        lib.nn.utils.parametrizations.weight_norm(m), "weight", lib.nn.Tanh()
+    ),
+}
 
 
-@pytest.mark.parametrize("kind", ["Linear", "Conv1d", "ConvTranspose1d"])
-@pytest.mark.parametrize("name", CHANGES)
+LAYERS_CHANGED = [(name, "Linear") for name in CHANGES] + [
+    (name, kind) for kind in ("Conv1d", "ConvTranspose1d") for name in CHANGES if "orthogonal" not in name
+]
+
+
+@pytest.mark.parametrize("name, kind", LAYERS_CHANGED)
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm`")
 def test_computed_weights(name, kind):
-    if "orthogonal" in name and kind != "Linear":
-        pytest.skip("orthogonal_map takes matrices, a convolution's weight is a batch of tiny ones")
     modules = []
     for lib in (chainrule, torch):
         lib.manual_seed(4)
@@ -603,7 +660,15 @@ def test_functional_call(tie):
             m[0].weight.copy_(lib.eye(2))
         out = lib.func.functional_call(m, given, x, tie_weights=tie)
         out[0].sum().backward()
-        results.append([out.tolist(), m[0].weight.tolist(), m[2].running_mean.tolist(), m[2].num_batches_tracked.item(), given["0.weight"].grad is None])
+        results.append(
+            [
+                out.tolist(),
+                m[0].weight.tolist(),
+                m[2].running_mean.tolist(),
+                m[2].num_batches_tracked.item(),
+                given["0.weight"].grad is None,
+            ]
+        )
     np.testing.assert_allclose(results[0][0], results[1][0], 1e-5, 1e-5)
     assert results[0][1:] == results[1][1:]
 
@@ -623,7 +688,7 @@ def test_fusion(kind, bias):
 
 
 def test_nn_has_pytorchs_names():
-    public = {name for name in torch.nn.modules.__all__} | {"Parameter", "Buffer", "UninitializedParameter", "UninitializedBuffer"}
+    public = set(torch.nn.modules.__all__) | {"Parameter", "Buffer", "UninitializedParameter", "UninitializedBuffer"}
     assert public <= set(dir(nn))
     assert set(torch.nn.utils.__all__) <= set(dir(nn.utils))
     assert set(torch.nn.init.__all__) <= set(dir(nn.init))

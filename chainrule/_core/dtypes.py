@@ -48,19 +48,23 @@ complex64 = dtype("complex64", np.complex64, COMPLEX)
 complex128 = dtype("complex128", np.complex128, COMPLEX)
 
 ALL = (bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64, bfloat16, float16, float32, float64, complex64, complex128)
-ALIASES = {"half": float16, "float": float32, "double": float64, "short": int16, "int": int32, "long": int64, "cfloat": complex64, "cdouble": complex128}
+ALIASES = {
+    "half": float16, "float": float32, "double": float64, "short": int16, "int": int32, "long": int64, "cfloat": complex64,
+    "cdouble": complex128,
+}  # fmt: skip
 BY_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL}
 BY_PYTHON: dict[type, dtype] = {bool: bool_, int: int64}  # float and complex follow the default dtype
 # The names of the legacy tensor types, which error messages and `Tensor.type()` use.
 LEGACY = {
     bool_: "Bool", uint8: "Byte", int8: "Char", int16: "Short", int32: "Int", int64: "Long", bfloat16: "BFloat16", float16: "Half",
-    float32: "Float", float64: "Double", complex64: "ComplexFloat", complex128: "ComplexDouble", uint16: "UInt16", uint32: "UInt32", uint64: "UInt64",
+    float32: "Float", float64: "Double", complex64: "ComplexFloat", complex128: "ComplexDouble",
+    uint16: "UInt16", uint32: "UInt32", uint64: "UInt64",
 }  # fmt: skip
 # C++'s names, which a few messages use.
 CPP = {
-    bool_: "bool", uint8: "unsigned char", int8: "signed char", int16: "short int", int32: "int", int64: "long int", bfloat16: "c10::BFloat16",
-    float16: "c10::Half", float32: "float", float64: "double", complex64: "c10::complex<float>", complex128: "c10::complex<double>",
-    uint16: "short unsigned int", uint32: "unsigned int", uint64: "long unsigned int",
+    bool_: "bool", uint8: "unsigned char", int8: "signed char", int16: "short int", int32: "int", int64: "long int",
+    bfloat16: "c10::BFloat16", float16: "c10::Half", float32: "float", float64: "double", complex64: "c10::complex<float>",
+    complex128: "c10::complex<double>", uint16: "short unsigned int", uint32: "unsigned int", uint64: "long unsigned int",
 }  # fmt: skip
 _REAL = {complex64: float32, complex128: float64}
 _COMPLEX = {float32: complex64, float64: complex128, float16: complex64, bfloat16: complex64}

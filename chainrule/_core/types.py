@@ -51,6 +51,9 @@ class device:
     """
 
     __slots__ = ("type", "index")
+    NAMED = (
+        "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone"
+    )
     KNOWN = ("cpu", "cuda", "meta", "mps", "xpu", "xla", "hpu", "mtia", "privateuseone")
 
     def __init__(self, type: str | device | int = "cpu", index: int | None = None) -> None:
@@ -62,7 +65,7 @@ class device:
             raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
         name, colon, number = type.partition(":")
         if name not in self.KNOWN:
-            raise RuntimeError(f"Expected one of {', '.join(self.KNOWN)} device type at start of device string: {name}")
+            raise RuntimeError(f"Expected one of {self.NAMED} device type at start of device string: {name}")
         if colon:
             if index is not None:
                 raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")

@@ -28,7 +28,8 @@ DIRTY_LEAF = "a leaf Variable that requires grad has been used in an in-place op
 DIRTY_VIEW = (
     "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return more than one Tensor. This "
     "is not supported by the current autograd engine. You should either make sure the input is not a view (using .clone() for example) or "
-    "make your Function only return one Tensor (potentially splitting it into two Functions: one doing the inplace that returns a single Tensor "
+    "make your Function only return one Tensor (potentially splitting it into two Functions: one doing the inplace that returns a "
+    "single Tensor "
     "and a second one that does the other operations). You can ask on the forum https://discuss.pytorch.org/ if you need help to do this "
     "change."
 )
@@ -355,7 +356,7 @@ class Function(metaclass=FunctionMeta):
             node.outputs = [(t._data.shape, t._data.dtype) if isinstance(t, Tensor) else None for t in made]
             ctx._kept = keep(ctx.to_save, made)
             if modes.local.anomaly:
-                note_forward(node, 1)
+                note_forward(node)
         for name in ("to_save", "dirty_tensors", "non_differentiable", "saved_for_forward"):
             ctx.__dict__.pop(name, None)
         return tuple(made) if isinstance(result, tuple) else made[0]

@@ -23,7 +23,6 @@ __all__ = ["vjp", "jvp", "jacobian", "hessian", "hvp", "vhp"]
 
 OUTPUTS = "outputs of the user-provided function"
 STRATEGIES = ("forward-mode", "reverse-mode")
-NOT_STRICT = 'Please either set `strict=False` or `strategy="reverse-mode"`.'
 
 
 # Arguments and results
@@ -87,23 +86,29 @@ NO_INPUT_VECTOR = "The vector v can only be None if the input to the user-provid
 
 # What strict mode refuses: a tensor of this kind that does not require grad, or is None.
 UNTRACKED = {
-    "outputs": "Output {} of the user-provided function does not require gradients. The outputs must be computed in a differentiable manner "
+    "outputs": "Output {} of the user-provided function does not require gradients. The outputs must be computed in a "
+    "differentiable manner "
     "from the input when running in strict mode.",
-    "grad_inputs": "The gradient with respect to input {} is independent of the inputs of the user-provided function. This is not allowed in "
+    "grad_inputs": "The gradient with respect to input {} is independent of the inputs of the user-provided function. This is not "
+    "allowed in "
     "strict mode.",
-    "jacobian": "While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is independent of "
-    "the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable and that the jacobian depends "
-    "on the inputs (this would be violated by a linear function for example).",
-    "hessian": "The hessian of the user-provided function with respect to input {} is independent of the input. This is not allowed in strict "
+    "jacobian": "While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is "
+    "independent of "
+    "the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable and that the "
+    "jacobian depends on the inputs (this would be violated by a linear function for example).",
+    "hessian": "The hessian of the user-provided function with respect to input {} is independent of the input. This is not allowed "
+    "in strict "
     "mode. You should ensure that your function is thrice differentiable and that the hessian depends on the inputs.",
 }
 INDEPENDENT = "The output of the user-provided function is independent of input {}. This is not allowed in strict mode."
 MISSING = {
     "back": INDEPENDENT,
-    "back_trick": "The gradient with respect to the input is independent of entry {} in the grad_outputs when using the double backward trick "
+    "back_trick": "The gradient with respect to the input is independent of entry {} in the grad_outputs when using the double "
+    "backward trick "
     "to compute forward mode gradients. This is not allowed in strict mode.",
     "double_back": "The jacobian of the user-provided function is independent of input {}. This is not allowed in strict mode.",
-    "double_back_trick": "The hessian of the user-provided function is independent of entry {} in the grad_jacobian. This is not allowed in "
+    "double_back_trick": "The hessian of the user-provided function is independent of entry {} in the grad_jacobian. This is not "
+    "allowed in "
     "strict mode as it prevents from using the double backward trick to replace forward mode AD.",
 }
 CONSTANT = "The {} of the user-provided function is independent of input {}. This is not allowed in strict mode when create_graph=True."
@@ -309,7 +314,8 @@ def by_columns(func: Callable, inputs: Any, strict: bool, vectorize: bool) -> An
     """The Jacobian in forward mode: a call of func for each element of the inputs."""
     if strict:
         raise RuntimeError(
-            'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported together (yet). ' + NOT_STRICT
+            'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported together (yet). '
+            'Please either set `strict=False` or `strategy="reverse-mode"`.'
         )
     inputs_tuple, xs = as_tuple(inputs, "inputs", "jacobian")
     if not vectorize:

@@ -90,7 +90,9 @@ def is_complex(t: Any) -> bool:
 # Finite differences
 
 
-def difference(case: Case, change: Callable[[Any], None], restore: Callable[[], None], step: Any, norm: float, where: str, eps: float) -> list:
+def difference(
+    case: Case, change: Callable[[Any], None], restore: Callable[[], None], step: Any, norm: float, where: str, eps: float
+) -> list:  # fmt: skip
     """(f(x + step) - f(x - step)) / (2 norm) of each of f's results, flat; `change(step)` moves the input by a step."""
     samples = []
     for sign in (-1, 1):
@@ -199,8 +201,10 @@ def analytical_jacobians(inputs: tuple, output: Tensor, settings: Settings, v: n
 def forward_derivatives(case: Case, i: int, direction: np.ndarray, settings: Settings) -> list:
     """The tangents of f's results, flat, for input i moving in a direction."""
     with dual_level():
-        duals = [make_dual(t.detach(), wrap(np.zeros_like(t._data))) if t is not case.inputs[i] and t_is_tracked(t) else t for t in case.inputs]
-        duals[i] = make_dual(case.inputs[i].detach(), wrap(direction))
+        duals = [
+            make_dual(t.detach(), wrap(direction if k == i else np.zeros_like(t._data))) if t_is_tracked(t) else t
+            for k, t in enumerate(case.inputs)
+        ]
         found = []
         for out in as_tuple(case.func(*duals)):
             if not is_inexact(out):
@@ -450,7 +454,8 @@ class UndefinedGrad(Function):
 
 def warn_of_undefined() -> None:
     warnings.warn(
-        "Backwards compatibility: New undefined gradient support checking feature is enabled by default, but it may break existing callers of "
+        "Backwards compatibility: New undefined gradient support checking feature is enabled by default, but it may break existing "
+        "callers of "
         'this function. If this is true for you, you can call this function with "check_undefined_grad=False" to disable the feature',
         stacklevel=5,
     )

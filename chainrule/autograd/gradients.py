@@ -20,8 +20,8 @@ from chainrule.tensor import Tensor, wrap
 
 CYCLE = (
     "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which can cause a memory "
-    "leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use this function, make sure to reset the "
-    ".grad fields of your parameters to None after use to break the cycle and avoid the leak."
+    "leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use this function, make sure to "
+    "reset the .grad fields of your parameters to None after use to break the cycle and avoid the leak."
 )
 
 
@@ -104,8 +104,8 @@ def grad(
         if not allow_unused:
             index = next(i for i, g in enumerate(results) if g is None)
             raise RuntimeError(
-                f"The differentiated Tensor at index {index} appears to not have been used in the graph. Set allow_unused=True if this is the "
-                "desired behavior."
+                f"The differentiated Tensor at index {index} appears to not have been used in the graph. Set allow_unused=True if "
+                "this is the desired behavior."
             )
         if materialize_grads:
             results = [zeros_for(t, create_graph) if g is None else g for g, t in zip(results, targets, strict=True)]

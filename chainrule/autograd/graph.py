@@ -210,7 +210,8 @@ def expected_runs(nodes: list[Node]) -> int:
     _, roots, needed, wanted, captures, *_ = modes.local.task
     if captures and any([isinstance(n, AccumulateGrad) for n in nodes]):
         raise RuntimeError(
-            "A leaf node was passed to _will_engine_execute_node but we are currently running autograd.grad(). This is currently not supported."
+            "A leaf node was passed to _will_engine_execute_node but we are currently running autograd.grad(). This is currently "
+            "not supported."
         )
     keys = [n.variable if isinstance(n, AccumulateGrad) else n for n in nodes]
     if needed is not None:

@@ -45,10 +45,10 @@ def push_forward(op: Primitive, inputs: Sequence, statics: tuple, outs: list, no
             if tangent is not None and out._data.dtype in INEXACT:
                 attach(out, level, tangent)
     if node is not None and node.saves:
-        values = [read(op, name, inputs, statics, outs) if name in op.carriers else None for name in node.saves]
-        tangents = [tuple([tangents_of(v) for v in value]) if isinstance(value, (tuple, list)) else tangents_of(value) for value in values]
-        if any(tangents):
-            node.ensure_extra().tangents = tangents
+        saved = [read(op, name, inputs, statics, outs) if name in op.carriers else None for name in node.saves]
+        theirs = [tuple([tangents_of(t) for t in value]) if isinstance(value, (tuple, list)) else tangents_of(value) for value in saved]
+        if any(theirs):
+            node.ensure_extra().tangents = theirs
 
 
 def pushed(op: Primitive, inputs: Sequence, statics: tuple, outs: list, tangents: list) -> Sequence:

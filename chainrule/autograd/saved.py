@@ -88,7 +88,8 @@ class SavedTensor:
         entries = node.extra.packed if node.extra is not None else None
         if entries is not None and entries[index] is not None:
             raise RuntimeError(
-                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at a time."
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is "
+                "allowed at a time."
             )
         if node.saved[index] is None:
             raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")

@@ -32,8 +32,8 @@ def vmap(
     title = name_of(func)
     if not all([isinstance(d, int) for d in tree.leaves(out_dims)]):
         raise ValueError(
-            f"vmap({title}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of ints representing where in "
-            "the outputs the vmapped dimension should appear."
+            f"vmap({title}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of ints representing "
+            "where in the outputs the vmapped dimension should appear."
         )
 
     @wraps(func)
@@ -121,7 +121,7 @@ def along(title: str, values: tuple, dim: int | None) -> Any:
         return values[0]
     if not all([isinstance(v, Tensor) for v in values]):
         raise ValueError(
-            f"vmap({title}, ...): `{title}` must only return Tensors, got type {type(values[0])}. Did you mean to set out_dims= to None for "
-            "output?"
+            f"vmap({title}, ...): `{title}` must only return Tensors, got type {type(values[0])}. Did you mean to set out_dims= to "
+            "None for output?"
         )
     return joining.stack(values, dim % (values[0]._data.ndim + 1))

@@ -12,8 +12,8 @@ from chainrule.tensor import Tensor
 
 
 def functional_call(
-    module: Module, parameter_and_buffer_dicts: dict[str, Tensor] | Sequence[dict[str, Tensor]], args: Any = None, kwargs: dict | None = None,
-    *, tie_weights: bool = True, strict: bool = False,
+    module: Module, parameter_and_buffer_dicts: dict[str, Tensor] | Sequence[dict[str, Tensor]], args: Any = None,
+    kwargs: dict | None = None, *, tie_weights: bool = True, strict: bool = False,
 ) -> Any:  # fmt: skip
     """Call a module with the given tensors (a dict, or several with names of their own) in place of its parameters and buffers.
 

@@ -172,9 +172,9 @@ def differentiated(outputs: Sequence, own: Sequence, cotangents: Sequence | None
     found: Sequence = [None] * len(own)
     wanted = [i for i, t in enumerate(own) if t._tracked]
     if pairs and wanted:
-        made = gradients.grad(
-            [t for t, _ in pairs], [own[i] for i in wanted], [g for _, g in pairs], retain_graph=True, create_graph=create, allow_unused=True
-        )
+        roots, weights = zip(*pairs, strict=True)
+        targets = [own[i] for i in wanted]
+        made = gradients.grad(roots, targets, weights, retain_graph=True, create_graph=create, allow_unused=True)
         places = dict(zip(wanted, made, strict=True))
         found = [places.get(i) for i in range(len(own))]
     return [zeros_as(t) if g is None else g for g, t in zip(found, own, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Any
 
 from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor, tensors_of, wrap_dim
+from chainrule.functions.shape import warn_once
 from chainrule.ops import matmul as ops
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
@@ -228,17 +228,15 @@ def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
     from chainrule.functions.matmul import mm
     from chainrule.linalg import multi_dot
 
-    warnings.warn(
+    if not matrices:
+        raise RuntimeError("chain_matmul(): Expected one or more matrices")
+    warn_once(
         "torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot instead, which "
         "accepts a list of two or more tensors rather than multiple parameters.",
-        UserWarning,
-        stacklevel=3,
     )
     for t in matrices:
         if isinstance(t, Tensor) and t._data.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {t._data.ndim}, expected 2 instead.")
-    if not matrices:
-        raise RuntimeError("chain_matmul(): Expected one or more matrices")
     if len(matrices) == 1:
         return matrices[0]
     return mm(*matrices, out=out) if len(matrices) == 2 else multi_dot(list(matrices), out=out)
@@ -274,15 +272,13 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor |
         tensor([0., 0., 1.])
     """
     if dim is None:
-        warnings.warn(
-            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or simply use "
-            "torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross in a future release.",
-            UserWarning,
-            stacklevel=3,
-        )
         require_tensor("cross", input)
         if 3 not in input._data.shape:
             raise RuntimeError("no dimension of size 3 in input")
+        warn_once(
+            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or simply use "
+            "torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross in a future release.",
+        )
         dim = input._data.shape.index(3)
     return cross_along("cross", input, other, dim, out)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from chainrule._core.types import CPU, channels_last, channels_last_3d, device a
 from chainrule.functions.arguments import as_dtype, require_tensor
 from chainrule.functions.from_data import LEGACY_TYPES, from_numpy, tensortype
 from chainrule.functions.memory import clone, is_contiguous
+from chainrule.functions.shape import warn_once
 from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable
 from chainrule.ops.overrides import dispatch, public
@@ -33,7 +33,7 @@ def converted(t: Tensor, target: dtypes.dtype, copy: bool = False, memory_format
             return t
         return clone(t, memory_format=memory_format) if memory_format is not None else clone(t)
     if a.dtype.kind == "c" and not target.is_complex and target is not dtypes.bool_:
-        warnings.warn(DISCARDS, UserWarning, stacklevel=4)
+        warn_once(DISCARDS)
     if t.requires_grad or modes.state.busy:
         result = ops.cast(t, target)
     else:
@@ -238,11 +238,9 @@ def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
 
 def set_default_tensor_type(t: Any) -> None:
     """Deprecated: `set_default_dtype` by the name of a legacy type. Example: `set_default_tensor_type("torch.FloatTensor")`."""
-    warnings.warn(
+    warn_once(
         "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use torch.set_default_dtype() and "
-        "torch.set_default_device() as alternatives.",
-        UserWarning,
-        stacklevel=2,
+        "torch.set_default_device() as alternatives."
     )
     kind = LEGACY_TYPES.get(t.removeprefix("torch.")) if isinstance(t, str) else t
     if not isinstance(kind, tensortype):

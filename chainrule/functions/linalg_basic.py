@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from chainrule.functions.factorizations import geqrf, householder_product, lu_un
 from chainrule.functions.matrices import det, matrix_exp, matrix_power, slogdet
 from chainrule.functions.matrix_checks import finish, require_float, require_matrix, require_pair, require_square
 from chainrule.functions.random import randn
+from chainrule.functions.shape import warn_once
 from chainrule.functions.solvers import inv, pinv, triangular
 from chainrule.ops import linalg as ops
 from chainrule.ops.overrides import public
@@ -22,7 +22,7 @@ from chainrule.tensor import Tensor, wrap
 
 
 def deprecate(old: str, text: str) -> None:
-    warnings.warn(f"torch.{old} is deprecated in favor of torch.linalg.{text}", UserWarning, stacklevel=4)
+    warn_once(f"torch.{old} is deprecated in favor of torch.linalg.{text}")
 
 
 # Inverses and determinants
@@ -181,11 +181,9 @@ def triangular_solve(
 @public
 def nuclear_norm(input: Tensor, dim: Any = (-2, -1), keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
     """Deprecated: as `linalg.matrix_norm(input, "nuc", dim, keepdim)`."""
-    warnings.warn(
+    warn_once(
         "at::nuclear_norm is deprecated and it is just left for JIT compatibility. It will be removed in a future PyTorch release. Please "
         "use `linalg.matrix_norm(A, 'nuc', dim, keepdim)` instead",
-        UserWarning,
-        stacklevel=3,
     )
     return matrices.matrix_norm(input, "nuc", dim, keepdim, out=out)
 

@@ -33,7 +33,9 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool | 
         >>> sort(tensor([3, 1, 2])).indices
         tensor([1, 2, 0])
     """
-    ordered("sort", input)
+    require_tensor("sort", input)
+    if input._data.dtype.kind == "c":
+        raise RuntimeError("Sort does not support complex dtypes on CPU")
     over = wrap_dim(dim, input._data.ndim)
     return finish("sort", row(lambda t, d: ops.sort(t, d, bool(descending)), return_types.sort, input, over), out)
 
@@ -62,6 +64,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
         tensor([3., 2.])
     """
     ordered("topk", input)
+    if input._data.dtype.kind == "b":
+        raise RuntimeError("topk does not support bool dtypes on CPU")
     over = wrap_dim(dim, input._data.ndim)
     if not 0 <= k <= (input._data.shape[over] if input._data.ndim else 1):
         raise RuntimeError("selected index k out of range")

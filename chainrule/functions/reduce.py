@@ -131,9 +131,10 @@ def nonempty(name: str, input: Tensor, dim: tuple | None) -> None:
     if input._data.size:
         return
     if dim is None:
-        raise RuntimeError(
-            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
-        )
+        wanted = f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+        if name.startswith("arg"):
+            raise IndexError(wanted)
+        raise RuntimeError(f"{wanted} Specify the reduction dim with the 'dim' argument.")
     for d in dim:
         if not input._data.shape[d]:
             raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
@@ -213,13 +214,19 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False, out
     ordered("aminmax", input)
     over = None if dim is None else dims(wrap_dim(dim, input._data.ndim), input._data.ndim)
     nonempty("aminmax", input, over)
+    for t in out or ():
+        if t.dtype is not input.dtype:
+            wanted, given = dtypes.LEGACY[input.dtype].lower(), dtypes.LEGACY[t.dtype].lower()
+            raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
     return finish("aminmax", return_types.aminmax(*ops.aminmax(input, over, keepdim)), out)
 
 
 def place_of(name: str, find: Callable) -> Callable:
     def function(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
-        ordered(name, input)
+        require_tensor(name, input)
         data = ops.widened(input._data)
+        if data.dtype.kind == "c":
+            raise RuntimeError(f"{name}(): does not support complex input")
         if data.dtype.kind == "b":
             raise NotImplementedError(f"\"{name}_cpu\" not implemented for 'Bool'")
         if dim is not None:
@@ -321,6 +328,12 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
         >>> norm(tensor([3., 4.]))
         tensor(5.)
     """
+    if isinstance(dtype, dtypes.dtype) and dtypes.promote_types(input.dtype, dtype) is not dtype:
+        given, wanted = dtypes.LEGACY[input.dtype], dtypes.LEGACY[dtype]
+        raise RuntimeError(
+            f"linalg.vector_norm: the dtype of the input ({given}) should be convertible without narrowing to the specified dtype "
+            f"({wanted})"
+        )
     input = inexact("norm", input, dtype)
     if p == "nuc":
         from chainrule import linalg

@@ -86,7 +86,7 @@ def softened(name: str, op: Primitive, words: str) -> Callable:
         require_tensor(name, input)
         if dtype is not None:
             input = operand(input, as_dtype(dtype))
-        if input._data.dtype.kind in "biu":
+        if input._data.dtype.kind in "biuc":
             kernel = "softmax" if name == "softmax" else "log_softmax"
             raise NotImplementedError(f"\"{kernel}_lastdim_kernel_impl\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
         ndim = input._data.ndim

@@ -420,15 +420,14 @@ def setitem_any(self: Tensor, index: Any, value: Any) -> None:
         if done:
             return
     data = self._data
-    key, node_class = ((index, ...), SELECT) if index.__class__ is int else keyed(index, index.__class__, data.shape)
+    node_class = SELECT if index.__class__ is int else keyed(index, index.__class__, data.shape)[1]
     if node_class is SELECT or node_class is SLICE and index.__class__ is not slice:
         assign(getitem(self, index), fitting(value) if isinstance(value, Tensor) else element_of(self, value))
         return
     basic, view, where = parse(data, index)
     value = fitting(value) if isinstance(value, Tensor) else element_of(self, value)
-    if where is not None and len(where) == 1 and where[0].dtype.kind == "b" and where[0].shape == (1,) and basic is not None:
-        if index is False:
-            return
+    if index is False:
+        return
     whole = basic is None or all([b is FULL or b is Ellipsis for b in basic])
     target = self if whole else view(self, basic)
     if where is None:

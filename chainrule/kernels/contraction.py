@@ -39,10 +39,11 @@ def order(inputs: tuple, output: tuple, shapes: tuple) -> tuple[tuple[int, int],
     for labels, shape in zip(inputs, shapes, strict=True):
         for s, n in zip(labels, shape, strict=True):
             sizes[s] = max(n, sizes.get(s, 1))
+    number = {s: i for i, s in enumerate(sizes)}
     # A cheap stand-in for each operand: einsum_path looks at shapes alone.
     operands = [np.broadcast_to(np.float32(0), [sizes[s] for s in labels]) for labels in inputs]
-    mixed = [x for a, labels in zip(operands, inputs, strict=True) for x in (a, list(labels))]
-    path = np.einsum_path(*mixed, list(output), optimize="greedy")[0][1:]
+    mixed = [x for a, labels in zip(operands, inputs, strict=True) for x in (a, [number[s] for s in labels])]
+    path = np.einsum_path(*mixed, [number[s] for s in output], optimize="greedy")[0][1:]
     steps = []
     for step in path:
         places = sorted(step)

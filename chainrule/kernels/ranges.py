@@ -5,6 +5,7 @@ PyTorch fills ranges block by block with vector instructions, and each type has 
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from chainrule.kernels.random_exact import fma
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 SMALL = {np.dtype(np.float16), bfloat16.numpy}
-LANES = {F32: 8, F64: 4}
+LANES = {F32: 8, F64: 4, **dict.fromkeys(SMALL, 16)}
 
 
 def arange(start: Any, step: Any, count: int, dtype: np.dtype) -> np.ndarray:
@@ -26,17 +27,25 @@ def arange(start: Any, step: Any, count: int, dtype: np.dtype) -> np.ndarray:
         if isinstance(start, int) and isinstance(step, int):
             return np.arange(start, start + count * step, step, np.int64).astype(dtype)
         return (int(start) + int(step) * np.arange(count)).astype(dtype)
-    index = np.arange(count, dtype=F64)
-    start, step = float(start), float(step)
-    values = fma(index, step, start)
-    lanes = LANES.get(dtype)
-    if lanes is None or count < 2 * lanes:
-        return values.astype(F32).astype(dtype) if dtype in SMALL else values.astype(dtype)
-    # Whole double vectors start from a number rounded to the type and go on from there.
-    whole = count - count % (2 * lanes)
-    bases = values[:whole:lanes].astype(dtype).astype(F64)[:, None]
-    values[:whole] = (bases + np.arange(lanes) * step).reshape(-1)
+    work = F32 if dtype in SMALL else F64
+    start, step = work.type(start), work.type(step)
+    values = fma(np.arange(count, dtype=work), step, start)
+    lanes = LANES.get(dtype, count)
+    whole = count - count % (2 * lanes) if lanes else 0
+    if dtype.kind == "f" or dtype in SMALL:
+        # Whole double vectors start from a number rounded to the type and go on from there.
+        bases = values[:whole:lanes].astype(dtype).astype(work)
+        values[:whole] = np.stack([fused(bases, k, step) for k in range(lanes)], 1).reshape(-1)[:whole] if whole else values[:0]
     return values.astype(dtype)
+
+
+def fused(a: np.ndarray, k: int, step: Any) -> np.ndarray:
+    """a + k * step, rounded once."""
+    high = k * step
+    low = step.dtype.type(Fraction(k) * Fraction(float(step)) - Fraction(float(high)))
+    total = a + high
+    part = total - a
+    return total + (((a - (total - part)) + (high - part)) + low)
 
 
 def linspace(start: Any, end: Any, count: int, dtype: np.dtype) -> np.ndarray:
@@ -64,13 +73,13 @@ def linspace(start: Any, end: Any, count: int, dtype: np.dtype) -> np.ndarray:
 
 
 def _symmetric(first: Any, last: Any, step: Any, count: int, dtype: np.dtype) -> np.ndarray:
-    """first + i * step in the lower half, last - j * step in the upper one, each rounded once."""
-    work = dtype if dtype in LANES else F32
-    index = np.arange(count, dtype=work)
+    """first + i * step in the lower half, last - j * step in the upper one: rounded once, or, of 2-byte types, at every step."""
+    index = np.arange(count, dtype=dtype)
     half = count // 2
-    lower = fma(index[:half], float(step), float(first))
-    upper = fma(index[: count - half][::-1], -float(step), float(last))
-    return np.concatenate([lower, upper]).astype(dtype)
+    lower, upper = index[:half], index[: count - half][::-1]
+    if dtype in SMALL:
+        return np.concatenate([first + step * lower, last - step * upper]).astype(dtype)
+    return np.concatenate([fma(lower, float(step), float(first)), fma(upper, -float(step), float(last))]).astype(dtype)
 
 
 def logspace(start: Any, end: Any, count: int, base: float, dtype: np.dtype) -> np.ndarray:
@@ -84,5 +93,5 @@ def logspace(start: Any, end: Any, count: int, base: float, dtype: np.dtype) -> 
         return np.power(base, np.full(1, start, F64 if dtype.kind != "c" else np.complex128)).astype(dtype)
     if dtype.kind == "c":
         return np.power(dtype.type(base), linspace(start, end, count, dtype))
-    work = dtype if dtype in LANES else F32
+    work = F32 if dtype in SMALL else dtype
     return np.power(work.type(base), linspace(start, end, count, work)).astype(dtype)

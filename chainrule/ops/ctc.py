@@ -70,9 +70,9 @@ def forward(a: np.ndarray, states: np.ndarray, skips: np.ndarray, last: np.ndarr
     return alpha, loss
 
 
-@general(a=lambda g, a, states, skips, last, spans: ctc_spread(g, a, states, skips, last, spans), inputs=("a",))
-def ctc_loss(a: Any, states: Any, skips: Any, last: Any, spans: Any) -> Any:
-    """The loss of each sample (N), given the log-probabilities a (T, N, C)."""
+@general(a=lambda g, a, states, skips, last, spans, forgiving: ctc_spread(g, a, states, skips, last, spans, forgiving), inputs=("a",))
+def ctc_loss(a: Any, states: Any, skips: Any, last: Any, spans: Any, forgiving: bool) -> Any:
+    """The loss of each sample (N), given the log-probabilities a (T, N, C); `forgiving`: infinite ones have no gradient, not NaN."""
     return forward(a, states, skips, last, spans)[1]
 
 
@@ -81,7 +81,7 @@ def refuse(g: Any) -> Any:
 
 
 @general(a=refuse, b=refuse, inputs=("a", "b"))
-def ctc_spread(a: Any, b: Any, states: Any, skips: Any, last: Any, spans: Any) -> Any:
+def ctc_spread(a: Any, b: Any, states: Any, skips: Any, last: Any, spans: Any, forgiving: bool) -> Any:
     """The cotangent of the log-probabilities b, given the losses' a: that of the numbers whose log_softmax they are, as in PyTorch."""
     steps, n, classes = b.shape
     alpha, loss = forward(b, states, skips, last, spans)
@@ -105,9 +105,9 @@ def ctc_spread(a: Any, b: Any, states: Any, skips: Any, last: Any, spans: Any) -
         taken = np.zeros((n, classes), b.dtype)
         np.add.at(taken, one, share.astype(b.dtype))
         y[t] = np.where((t < spans)[:, None], np.exp(b[t]) - taken, 0)
-    y = np.where(np.isinf(loss)[:, None], b.dtype.type(np.nan), y) if np.isinf(loss).any() else y
-    y *= np.where(np.arange(steps)[:, None] < spans, 1, 0)[:, :, None]
-    return np.where(np.broadcast_to(a, n)[:, None] == 0, b.dtype.type(0), y * np.broadcast_to(a, n)[:, None])
+    y[:, np.isinf(loss)] = 0 if forgiving else np.nan
+    y[np.arange(steps)[:, None] >= spans] = 0
+    return y * np.broadcast_to(a, n)[:, None]
 
 
 __all__ = ["ctc_loss", "ctc_spread", "layout"]

@@ -138,7 +138,8 @@ def _power(a: Any, b: Any) -> Any:
 
 
 pow = pointwise(
-    "pow", _power, "`input` to the power `exponent`", names=("input", "exponent"), node="PowBackward1", scalar_a="PowBackward2", kinds="uifc", noisy=True,
+    "pow", _power, "`input` to the power `exponent`", names=("input", "exponent"), node="PowBackward1", scalar_a="PowBackward2",
+    kinds="uifc", noisy=True,
     a=lambda g, a, b: where(b == 0, 0, g * conj(b * a ** (b - 1))),
     b=lambda g, a, b, y: where((a == 0) & (real_part(b) >= 0), 0, g * conj(y * log(a))),
 )  # fmt: skip

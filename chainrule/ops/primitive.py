@@ -22,15 +22,17 @@ import linecache
 import re
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chainrule._core import dtypes, modes
-from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, next_sequence
+from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, as_function, next_sequence
 from chainrule.tensor import Tensor, adopt, sync
 
 ndarray = np.ndarray
+OWN_FILES = (str(Path(__file__).parents[1]), "<chainrule ")
 INEXACT = frozenset(d.numpy for d in dtypes.ALL if d.category >= dtypes.FLOATING)
 _COMPLEX = frozenset(d.numpy for d in dtypes.ALL if d.is_complex)
 
@@ -40,6 +42,14 @@ class RecordedNode(Node):
 
     __slots__ = ()
     primitive: Primitive
+
+    @property
+    def next_functions(self) -> tuple:
+        """Edges of inputs that can need a gradient: not those of indices and masks."""
+        prim = self.primitive
+        if not prim.rules or prim.variadic is True:
+            return super().next_functions
+        return tuple([as_function(edge) for name, edge in zip(prim.inputs, self.edges, strict=True) if name in prim.rules])
 
     def unpack(self, tracked: bool) -> tuple:
         saved = self.saved
@@ -107,7 +117,8 @@ class MultiNode(RecordedNode):
 
 
 INFERENCE_SAVED = (
-    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. "
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by "
+    "autograd. "
     "To work around this, you can make a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
     "`torch.inference_mode()`."
 )
@@ -152,7 +163,10 @@ def saved_arrays(node: Node) -> Iterator[tuple[ndarray, Any]]:
         start = prim.inputs.index(name) if name in prim.inputs else None
         for i, array in enumerate(value if isinstance(value, tuple) and name in prim.carriers else (value,)):
             if isinstance(array, ndarray):
-                yield array, Output(node, prim.outputs.index(name) if name in prim.outputs else 0) if start is None else node.edges[start + i]
+                if start is not None:
+                    yield array, node.edges[start + i]
+                else:
+                    yield array, Output(node, prim.outputs.index(name) if name in prim.outputs else 0)
 
 
 def changed_in_place(array: ndarray, origin: Any, current: int, expected: int) -> RuntimeError:
@@ -164,8 +178,8 @@ def changed_in_place(array: ndarray, origin: Any, current: int, expected: int) -
     if isinstance(made_by, Node):
         maker = f", which is output {index} of {re.sub('Backward[0-9]*$', '', made_by.name())},"
     hint = (
-        "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was changed in there "
-        "or anywhere later. Good luck!"
+        "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was changed "
+        "in there or anywhere later. Good luck!"
         if modes.local.anomaly
         else "enable anomaly detection to find the operation that failed to compute its gradient, with "
         "torch.autograd.set_detect_anomaly(True, check_nan=False)."
@@ -199,7 +213,8 @@ class Primitive:
         self.saves = tuple([n for n in known if any(n in names for names in used)])
         self.readers = {n: [i for i, r in rules.items() if callable(r) and n in argument_names(r)] for n in self.saves}
         base = MultiNode if len(outputs) > 1 or variadic == "outputs" else RecordedNode
-        namespace = {"__slots__": (), "primitive": self, "saves": self.saves, "frees": bool(self.carriers.intersection(self.saves)), "__module__": "builtins"}
+        namespace = {"__slots__": (), "primitive": self, "saves": self.saves, "__module__": "builtins"}
+        namespace["frees"] = bool(self.carriers.intersection(self.saves))
         if self.differentiable:
             namespace["vjp"] = self.compile_vjp(conj=False)
         self.node: Any = type(node or node_name(name), (base,), namespace)
@@ -366,12 +381,15 @@ def observe(node: Node, primitive: Primitive, inputs: Sequence, outs: list) -> N
 
         pack_saved(node, primitive, inputs)
     if local.anomaly:
-        note_forward(node, 4)
+        note_forward(node)
 
 
-def note_forward(node: Node, depth: int) -> None:
-    """Anomaly mode: remember where a node was made, `depth` frames up, and by the backward of which node."""
-    node.metadata["traceback_"] = traceback.format_stack()[: -depth - 1]
+def note_forward(node: Node) -> None:
+    """Anomaly mode: remember the call that made a node, without our own frames, and by the backward of which node."""
+    frames = traceback.extract_stack()
+    while frames and frames[-1].filename.startswith(OWN_FILES):
+        frames.pop()
+    node.metadata["traceback_"] = frames.format()
     if modes.local.running is not None:
         node.metadata["parent_"] = modes.local.running
 

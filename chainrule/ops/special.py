@@ -42,7 +42,10 @@ erfinv = pointwise(
     "erfinv", scipy_kernel("erfinv"), "the inverse of `erf`", result="float", kinds="buif", a=lambda y: (SQRT_PI / 2) * exp(y * y)
 )
 _gammaln = scipy_kernel("gammaln")
-lgamma = pointwise("lgamma", lambda a: np.where(np.isinf(a), np.abs(a), _gammaln(a)), "log |gamma(`input`)|", result="float", kinds="buif", a=lambda a: digamma(a))
+lgamma = pointwise(
+    "lgamma", lambda a: np.where(np.isinf(a), np.abs(a), _gammaln(a)), "log |gamma(`input`)|", result="float", kinds="buif",
+    a=lambda a: digamma(a),
+)  # fmt: skip
 
 
 def _digamma(a: Any) -> Any:

@@ -99,6 +99,8 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
 def stated(name: str, op: Any, kernel: str, input: Any, inplace: bool, *settings: Any) -> Tensor:
     """An op with settings, of a floating tensor."""
     require_floating(name, kernel, input)
+    if settings and input.dtype is dtypes.bfloat16:  # which does not survive Python numbers
+        return applied(name, inplace, lambda t: cast(op(cast(t, dtypes.float32), *settings), dtypes.bfloat16), input)
     return applied(name, inplace, op, input, *settings)
 
 

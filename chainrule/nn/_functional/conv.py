@@ -180,6 +180,27 @@ def conv3d(
     return convolve("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
+@public
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """`conv1d` with time first: input (T, N, C), weight (K, C, O), bias (O), `pad` steps at both ends; (T', N, O)."""
+    for i, (name, t, d) in enumerate((("input", input, 3), ("weight", weight, 3), ("bias", bias, 1))):
+        require_tensor("conv_tbc", t, name, i + 1)
+        if t._data.ndim != d:
+            raise RuntimeError(f"{name.capitalize()} must have {d} dims: {NAMES_TBC[name]}")
+    x: Any = input
+    w: Any = weight
+    if x._data.shape[2] != w._data.shape[1]:
+        raise RuntimeError("Input dim 2 (input channels) is not == dim 1 in the weight tensor")
+    if w._data.shape[2] != bias._data.shape[0]:
+        raise RuntimeError("Bias size must equal dim 2 in the weight tensor (output channels).")
+    return ops.conv(x.permute(1, 2, 0), w.permute(2, 1, 0), bias, (1,), (pad,), (1,), 1).permute(2, 0, 1)
+
+
+NAMES_TBC = {
+    "input": "time, batch, in_channel", "weight": "kernel_width, in_channels, out_channels.", "bias": "out_channels."
+}
+
+
 def transposed(
     function: str, d: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
 ) -> Tensor:
@@ -327,4 +348,4 @@ def fold(input: Tensor, output_size: Size, kernel_size: Size, dilation: Size = 1
 
 
 places = output_size
-__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "unfold"]
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "unfold"]

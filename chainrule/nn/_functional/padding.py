@@ -13,6 +13,11 @@ from chainrule.ops import padding as ops
 from chainrule.ops.overrides import public
 from chainrule.tensor import Tensor
 
+COMBINATIONS = """Supported combinations for non-constant padding:
+  - 2D or 3D input: padding size = 2 (pads last dimension)
+  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)
+  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"""
+
 
 @public
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -43,7 +48,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     d = len(pad) // 2
     if not 0 < d < 4 or len(shape) not in (d + 1, d + 2):
-        raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
+        raise NotImplementedError(f"Padding size {len(pad)} is not supported for {len(shape)}D input tensor.\n{COMBINATIONS}")
     return around(input, pad, mode)
 
 

@@ -193,7 +193,7 @@ def ctc_loss(
             f"Expected tensor to have size {n} at dimension 0, but got size {data.shape[0]} for argument #2 'targets' (while checking "
             "arguments for ctc_loss)"
         )
-    losses: Any = ctc.ctc_loss(x, *ctc.layout(data, spans, sizes, blank))
+    losses: Any = ctc.ctc_loss(x, *ctc.layout(data, spans, sizes, blank), zero_infinity)
     if zero_infinity:
         losses = elements.where(wrap(np.isinf(losses._data)), wrap(np.zeros((), losses._data.dtype)), losses)
     if reduction == "mean":

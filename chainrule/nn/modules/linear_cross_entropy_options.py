@@ -39,5 +39,6 @@ class LinearCrossEntropyOptions:
         if self.acc_dtype is not None and self.acc_dtype not in ACCUMULATORS:
             listed = ", ".join(map(repr, ACCUMULATORS))
             raise ValueError(
-                f"acc_dtype must be one of {{None, {listed}}}, got {self.acc_dtype!r}. Pass acc_dtype=None to let the op pick automatically."
+                f"acc_dtype must be one of {{None, {listed}}}, got {self.acc_dtype!r}. Pass acc_dtype=None to let the op "
+                "pick automatically."
             )

@@ -6,28 +6,30 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule import nn
+from chainrule.nn.modules.container import Sequential
+from chainrule.nn.modules.module import Module
 from chainrule.tensor import Tensor
 
 __all__ = ["BasicBlock", "Bottleneck", "ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 
-Norm = Callable[[int], nn.Module]
+Norm = Callable[[int], Module]
 
 
-def conv3x3(in_planes: int, out_planes: int, stride: int = 1, groups: int = 1, dilation: int = 1) -> nn.Conv2d:
+def conv3x3(in_planes: int, out_planes: int, stride: int = 1, groups: int = 1, dilation: int = 1) -> Module:
     return nn.Conv2d(in_planes, out_planes, 3, stride=stride, padding=dilation, groups=groups, bias=False, dilation=dilation)
 
 
-def conv1x1(in_planes: int, out_planes: int, stride: int = 1) -> nn.Conv2d:
+def conv1x1(in_planes: int, out_planes: int, stride: int = 1) -> Module:
     return nn.Conv2d(in_planes, out_planes, 1, stride=stride, bias=False)
 
 
-class BasicBlock(nn.Module):
+class BasicBlock(Module):
     """Two 3x3 convolutions, and a way around them."""
 
     expansion = 1
 
     def __init__(
-        self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None, groups: int = 1, base_width: int = 64,
+        self, inplanes: int, planes: int, stride: int = 1, downsample: Module | None = None, groups: int = 1, base_width: int = 64,
         dilation: int = 1, norm_layer: Norm | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -51,13 +53,13 @@ class BasicBlock(nn.Module):
         return self.relu(out)
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Module):
     """A 3x3 convolution between two 1x1 ones that narrow and widen, and a way around them."""
 
     expansion = 4
 
     def __init__(
-        self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None, groups: int = 1, base_width: int = 64,
+        self, inplanes: int, planes: int, stride: int = 1, downsample: Module | None = None, groups: int = 1, base_width: int = 64,
         dilation: int = 1, norm_layer: Norm | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -81,7 +83,7 @@ class Bottleneck(nn.Module):
         return self.relu(out)
 
 
-class ResNet(nn.Module):
+class ResNet(Module):
     """Images (N, 3, H, W) to logits (N, num_classes).
 
     Args:
@@ -125,21 +127,21 @@ class ResNet(nn.Module):
                 if last is not None and last.weight is not None:
                     nn.init.constant_(last.weight, 0)
 
-    def _make_layer(self, block: Any, planes: int, blocks: int, stride: int = 1, dilate: bool = False) -> nn.Sequential:
+    def _make_layer(self, block: Any, planes: int, blocks: int, stride: int = 1, dilate: bool = False) -> Sequential:
         before = self.dilation
         if dilate:
             self.dilation, stride = self.dilation * stride, 1
         out = planes * block.expansion
         downsample = None
         if stride != 1 or self.inplanes != out:
-            downsample = nn.Sequential(conv1x1(self.inplanes, out, stride), self._norm_layer(out))
+            downsample = Sequential(conv1x1(self.inplanes, out, stride), self._norm_layer(out))
         made = [block(self.inplanes, planes, stride, downsample, self.groups, self.base_width, before, self._norm_layer)]
         self.inplanes = out
         for _ in range(1, blocks):
             made.append(
                 block(out, planes, groups=self.groups, base_width=self.base_width, dilation=self.dilation, norm_layer=self._norm_layer)
             )
-        return nn.Sequential(*made)
+        return Sequential(*made)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
@@ -148,11 +150,9 @@ class ResNet(nn.Module):
 
 
 def resnet(name: str, block: Any, layers: list[int]) -> Callable[..., ResNet]:
-    def build(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
-        if weights is not None:
-            raise NotImplementedError(
-                f"{name}(weights={weights!r}): trained weights are not downloaded yet; build with weights=None and use load_state_dict"
-            )
+    def build(*, weights: Any = None, progress: bool = True, pretrained: bool = False, **kwargs: Any) -> ResNet:
+        if weights is not None or pretrained:
+            raise NotImplementedError(f"{name}: trained weights are not downloaded yet; build with weights=None and use load_state_dict")
         return ResNet(block, layers, **kwargs)
 
     build.__name__ = build.__qualname__ = name
