@@ -222,7 +222,9 @@ def test_batch_norm_moves_running_statistics():
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", ["relu", "elu", "hardtanh", "leaky_relu", "selu", "celu", "relu6", "silu", "mish", "hardswish", "hardsigmoid"])
+@pytest.mark.parametrize(
+    "name", ["relu", "elu", "hardtanh", "leaky_relu", "selu", "celu", "relu6", "silu", "mish", "hardswish", "hardsigmoid"]
+)
 def test_inplace(name):
     x = chainrule.tensor(draw(5)).requires_grad_(True)
     y = x * 2
@@ -236,7 +238,9 @@ def test_inplace(name):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("name", ["linear", "conv2d groups", "batch_norm", "layer_norm", "softmax", "gelu", "elu", "max_pool2d", "avg_pool2d"])
+@pytest.mark.parametrize(
+    "name", ["linear", "conv2d groups", "batch_norm", "layer_norm", "softmax", "gelu", "elu", "max_pool2d", "avg_pool2d"]
+)
 def test_half_precision(name, dtype):
     call, shapes = SMOOTH[name]
     found = []
@@ -381,7 +385,7 @@ ERRORS = {
 def test_errors(name):
     raised = []
     for lib, f in ((torch, T), (chainrule, F)):
-        with pytest.raises(Exception) as info:  # noqa: B017  the type is compared below
+        with pytest.raises(Exception) as info:
             ERRORS[name](f, TENSOR[lib](X), TENSOR[lib](IMAGE))
         raised.append((type(info.value).__name__, str(info.value)))
     assert raised[1] == raised[0]
@@ -407,6 +411,9 @@ def test_warnings(name):
 
 
 def test_every_name_of_pytorch_is_there():
-    ours, skipped = set(dir(F)), {"assert_int_or_pair", "boolean_dispatch", "grouped_mm", "scaled_grouped_mm", "scaled_mm", "handle_torch_function"}
+    ours, skipped = (
+        set(dir(F)),
+        {"assert_int_or_pair", "boolean_dispatch", "grouped_mm", "scaled_grouped_mm", "scaled_mm", "handle_torch_function"},
+    )
     skipped |= {n for n in dir(T) if n.startswith(("_", "has_torch_function"))}  # PyTorch's own plumbing, and products in 8 bits
     assert {n for n in dir(T) if callable(getattr(T, n)) and n.islower()} - ours <= skipped

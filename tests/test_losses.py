@@ -131,7 +131,7 @@ def test_bytes_and_empty_batches():
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("p", [1, 2])
 def test_class_margins(reduction, p):
-    weight = lambda f: (torch if f is T else chainrule).tensor(WEIGHT)  # noqa: E731
+    weight = lambda f: (torch if f is T else chainrule).tensor(WEIGHT)
     compare(lambda f, a, t: f.multi_margin_loss(a, t, p, 0.7, weight(f), reduction=reduction), A, CLASSES, second=False)
     listed = np.array([[1, 3, -1, 0, 0], [4, -1, -1, -1, -1], [-1] * 5, [0, 1, 2, 3, 4]])
     compare(lambda f, a, t: f.multilabel_margin_loss(a, t, reduction=reduction), A, listed, second=False)
@@ -219,7 +219,7 @@ ERRORS = {
 def test_errors(name):
     raised = []
     for lib, f in ((torch, T), (chainrule, F)):
-        with pytest.raises(Exception) as info:  # noqa: B017  the type is compared below
+        with pytest.raises(Exception) as info:
             ERRORS[name](f, TENSOR[lib](A), TENSOR[lib](CLASSES))
         raised.append((type(info.value).__name__, str(info.value)))
     assert raised[1][0] == raised[0][0] and raised[1][1].startswith(raised[0][1])

@@ -25,7 +25,7 @@ from chainrule.autograd.node import FREED, SECOND_BACKWARD, AccumulateGrad, Node
 from chainrule.autograd.views import laid_as
 from chainrule.tensor import Tensor, wrap
 
-ndarray = np.ndarray
+ndarray, add = np.ndarray, np.add
 next_pass = count().__next__
 DEPTH_OF_THREAD = 40  # how many backward passes may run inside each other before the next gets a thread of its own
 
@@ -100,8 +100,12 @@ def run(
                         if g.__class__ is not ndarray or g.base is not None or getrefcount(g) > 3 or g.strides != edge._data.strides:
                             g = laid_as.kernel(np.asarray(g), edge._data)
                         edge._grad = wrap(g)
-                    else:
+                    elif create:
                         accumulate(edge, g)
+                    else:
+                        old = edge._grad
+                        add(old._data, g, old._data)
+                        old._versions[0] += 1
             g = grads = None
             if following is None:
                 if not heap:
@@ -134,7 +138,9 @@ def run(
                 if saved is FREED:
                     raise RuntimeError(SECOND_BACKWARD)
                 guards = node.guards
-                if create or extra is not None or (guards and (guards[0][0] != guards[1] or len(guards) > 2)):
+                if create or extra is not None or (
+                    guards and (guards[0][0] != guards[1] or (len(guards) > 2 and (guards[2][0] != guards[3] or len(guards) > 4)))
+                ):  # fmt: skip
                     saved = unpack_watched(node, create) if anomaly else node.unpack(create)
                 if not keep and not node.tensor_level:
                     node.release()

@@ -87,29 +87,23 @@ NO_INPUT_VECTOR = "The vector v can only be None if the input to the user-provid
 # What strict mode refuses: a tensor of this kind that does not require grad, or is None.
 UNTRACKED = {
     "outputs": "Output {} of the user-provided function does not require gradients. The outputs must be computed in a "
-    "differentiable manner "
-    "from the input when running in strict mode.",
+    "differentiable manner from the input when running in strict mode.",
     "grad_inputs": "The gradient with respect to input {} is independent of the inputs of the user-provided function. This is not "
-    "allowed in "
-    "strict mode.",
+    "allowed in strict mode.",
     "jacobian": "While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is "
-    "independent of "
-    "the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable and that the "
-    "jacobian depends on the inputs (this would be violated by a linear function for example).",
+    "independent of the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable and "
+    "that the jacobian depends on the inputs (this would be violated by a linear function for example).",
     "hessian": "The hessian of the user-provided function with respect to input {} is independent of the input. This is not allowed "
-    "in strict "
-    "mode. You should ensure that your function is thrice differentiable and that the hessian depends on the inputs.",
+    "in strict mode. You should ensure that your function is thrice differentiable and that the hessian depends on the inputs.",
 }
 INDEPENDENT = "The output of the user-provided function is independent of input {}. This is not allowed in strict mode."
 MISSING = {
     "back": INDEPENDENT,
     "back_trick": "The gradient with respect to the input is independent of entry {} in the grad_outputs when using the double "
-    "backward trick "
-    "to compute forward mode gradients. This is not allowed in strict mode.",
+    "backward trick to compute forward mode gradients. This is not allowed in strict mode.",
     "double_back": "The jacobian of the user-provided function is independent of input {}. This is not allowed in strict mode.",
     "double_back_trick": "The hessian of the user-provided function is independent of entry {} in the grad_jacobian. This is not "
-    "allowed in "
-    "strict mode as it prevents from using the double backward trick to replace forward mode AD.",
+    "allowed in strict mode as it prevents from using the double backward trick to replace forward mode AD.",
 }
 CONSTANT = "The {} of the user-provided function is independent of input {}. This is not allowed in strict mode when create_graph=True."
 

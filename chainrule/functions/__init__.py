@@ -7,7 +7,7 @@ from importlib import import_module as _import_module
 from chainrule.methods import bind as _bind
 
 _FAMILIES = (
-    "creation", "random", "pointwise", "operators", "comparison", "reduce", "scan", "order", "statistics", "shape", "memory", "joining",
+    "creation", "windows", "random", "pointwise", "operators", "comparison", "reduce", "scan", "order", "statistics", "shape", "memory", "joining",
     "placing", "writing", "index", "matmul", "convert", "display", "linalg_basic",
 )  # fmt: skip
 

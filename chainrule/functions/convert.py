@@ -271,7 +271,7 @@ def data_ptr(self: Tensor) -> int:
     return ops.address(self._data) if self._data.size else 0
 
 
-def get_device(self: Tensor) -> int:
+def get_device(input: Tensor) -> int:
     """The number of the device: -1, the CPU."""
     return -1
 
@@ -319,6 +319,11 @@ def untyped_storage(self: Tensor) -> UntypedStorage:
 def is_shared(self: Tensor) -> bool:
     """Whether the memory is shared between processes: it never is."""
     return False
+
+
+def share_memory_(self: Tensor) -> Tensor:
+    """Returns the tensor: threads share its memory as it is. (Its memory is not moved to where other processes could see it.)"""
+    return self
 
 
 def is_pinned(self: Tensor, device: Any = None) -> bool:
@@ -377,12 +382,14 @@ def put_all(t: Tensor, values: list) -> Tensor:
 
 
 __all__ = [
-    "UntypedStorage", "can_cast", "finfo", "get_default_device", "iinfo", "is_complex", "is_floating_point", "is_inference", "is_signed",
+    "UntypedStorage", "can_cast", "finfo", "get_default_device", "get_device", "iinfo", "is_complex", "is_floating_point", "is_inference",
+    "is_signed",
     "is_storage",
     "is_tensor", "result_type", "set_default_device", "set_default_tensor_type", "typename",
 ]  # fmt: skip
 METHODS = [
     "__array_wrap__", "__contains__", "__reversed__", "apply_", "cpu", "cuda", "data_ptr", "element_size", "get_device", "is_complex",
-    "is_floating_point", "is_pinned", "is_shared", "is_signed", "map_", "pin_memory", "to", "to_dense", "type_as", "untyped_storage",
+    "is_floating_point", "is_pinned", "is_shared", "is_signed", "map_", "pin_memory", "share_memory_", "to", "to_dense", "type_as",
+    "untyped_storage",
 ]  # fmt: skip
 OPERATORS = {**SHORTHANDS, "type": type_}

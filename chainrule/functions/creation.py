@@ -25,6 +25,7 @@ from chainrule.functions.from_data import (
     frombuffer,
     legacy_tensor,
     tensor,
+    to_dlpack,
 )  # fmt: skip
 from chainrule.kernels import ranges
 from chainrule.ops.inplace import write_out
@@ -64,9 +65,9 @@ def made(
 
 def element(dtype: Any, out: Tensor | None = None) -> np.dtype:
     """The NumPy dtype of a `dtype=` argument, None being that of `out=` or else the default dtype."""
-    wanted = as_dtype(dtype)
     if out is None:
-        return (wanted or dtypes.get_default_dtype()).numpy
+        return (dtypes.get_default_dtype() if dtype is None else as_dtype(dtype)).numpy
+    wanted = as_dtype(dtype)
     if wanted is not None and wanted is not out.dtype:
         raise RuntimeError(f"dtype {dtypes.LEGACY[wanted]} does not match dtype of out parameter ({dtypes.LEGACY[out.dtype]})")
     return out._data.dtype
@@ -74,6 +75,13 @@ def element(dtype: Any, out: Tensor | None = None) -> np.dtype:
 
 def sizes(function: str, size: tuple, keyword: Any = None) -> tuple[int, ...]:
     """The shape given to a creation function, checked."""
+    if keyword is None and size:
+        shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+        for n in shape:
+            if n.__class__ is not int or n < 0:
+                break
+        else:
+            return shape
     if keyword is not None:
         size = (keyword,)
     elif not size:
@@ -526,7 +534,8 @@ def empty_permuted(
 
 globals().update(from_data.LEGACY_TYPES)
 __all__ = [
-    "tensor", "as_tensor", "asarray", "from_numpy", "from_dlpack", "frombuffer", "empty", "zeros", "ones", "full", "scalar_tensor", "eye",
+    "tensor", "as_tensor", "asarray", "from_numpy", "from_dlpack", "to_dlpack", "frombuffer", "empty", "zeros", "ones", "full",
+    "scalar_tensor", "eye",
     "arange", "range", "linspace", "logspace", "empty_like", "zeros_like", "ones_like", "full_like", "empty_strided", "empty_permuted",
     *from_data.LEGACY_TYPES,
 ]  # fmt: skip

@@ -13,8 +13,8 @@ from chainrule.functions.arguments import require_tensor
 from chainrule.functions.contractions import cdist, chain_matmul, cross, einsum, inner, kron, tensordot
 from chainrule.kernels.random import CPP
 from chainrule.ops import matmul as ops
-from chainrule.ops.direct_pair import direct_pair
-from chainrule.ops.inplace import write_out
+from chainrule.ops.eager import eager
+from chainrule.ops.inplace import inplace, write_out
 from chainrule.ops.overrides import claims, public
 from chainrule.ops.pointwise_form import operand, result_type
 from chainrule.ops.shape import reshape
@@ -23,9 +23,9 @@ from chainrule.tensor import Tensor, sync
 state = modes.state
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 Matmul = ops.mm.node
-mm_pair, bmm_pair, mv_pair, dot_pair, vdot_pair, outer_pair = map(direct_pair, (ops.mm, ops.bmm, ops.mv, ops.dot, ops.vdot, ops.outer))
+mm_pair, bmm_pair, mv_pair, dot_pair, vdot_pair, outer_pair = map(eager, (ops.mm, ops.bmm, ops.mv, ops.dot, ops.vdot, ops.outer))
 vecmat_pair, fold_mm_pair, fold_mv_pair, spread_mm_pair, matmul_pair = map(
-    direct_pair, (ops.vecmat, ops.fold_mm, ops.fold_mv, ops.spread_mm, ops.matmul)
+    eager, (ops.vecmat, ops.fold_mm, ops.fold_mv, ops.spread_mm, ops.matmul)
 )
 _new = object.__new__
 _dot = np.dot
@@ -471,8 +471,10 @@ def trace(input: Tensor) -> Tensor:
     return ops.trace(input if input._data.dtype.kind not in "iu" else operand(input, dtypes.int64))
 
 
+addmv_ = inplace(addmv, "addmv_")
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cdist", "chain_matmul", "cross", "dot", "einsum", "ger", "inner", "kron",
+    "addbmm", "addmm", "addmv", "addmv_", "addr", "baddbmm", "bmm", "cdist", "chain_matmul", "cross", "dot", "einsum", "ger", "inner",
+    "kron",
     "matmul",
     "mm", "mv", "outer", "tensordot", "trace", "vdot",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from chainrule import return_types
 from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor
 from chainrule.ops import activation, pointwise as ops, special
-from chainrule.ops.direct import direct
+from chainrule.ops.eager import eager
 from chainrule.ops.inplace import inplace, write_out
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import Pointwise, operand, result_type
@@ -144,7 +144,7 @@ def pow_number(input: Tensor, exponent: Any, out: Tensor | None = None) -> Tenso
     return finish("pow", _pow_scalar(input, exponent), out)
 
 
-_pow, _pow_scalar, _clamp = ops.pow.function, direct(ops.pow_scalar), direct(ops.clamp)
+_pow, _pow_scalar, _clamp = ops.pow.function, eager(ops.pow_scalar), eager(ops.clamp)
 
 
 @public
@@ -343,7 +343,7 @@ def nan_to_num(
     """Numbers in place of NaN and, by default the largest ones, of the infinities.
 
     Example:
-        >>> nan_to_num(tensor([float("nan"), 1.]))
+        >>> nan_to_num(tensor([nan, 1.]))
         tensor([0., 1.])
     """
     require_tensor("nan_to_num", input)

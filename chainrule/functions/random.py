@@ -363,10 +363,11 @@ def refilled(node: str) -> Primitive:
 
 
 REFILLS = {
-    name: refilled(f"{name.title().replace('_', '')}Backward{number}")
-    for name, number in (
-        ("uniform", 0), ("normal", 0), ("bernoulli", 2), ("random", 2), ("exponential", 0), ("geometric", 0), ("cauchy", 0), ("log_normal",
-        0),
+    name: refilled(f"{node}Backward{number}")
+    for name, node, number in (
+        ("uniform", "Uniform", 0), ("normal", "Normal", 0), ("bernoulli", "Bernoulli", 2), ("random", "Random", 2),
+        ("random_to", "Random", 1), ("random_from", "Random", 0), ("exponential", "Exponential", 0), ("geometric", "Geometric", 0),
+        ("cauchy", "Cauchy", 0), ("log_normal", "LogNormal", 0),
     )
 }  # fmt: skip
 
@@ -439,7 +440,8 @@ def random_(self: Tensor, start: Any = None, to: Any = None, generator: Any = No
     if start is None and to is None:
         return write("random", self, lambda shape: draw.random(shape, kind, generator))
     low, high = (0, start) if to is None else (start or 0, to)
-    return write("random", self, lambda shape: draw.randint(shape, kind, generator, int(low), int(high)))
+    form = "random_to" if to is None else "random_from"
+    return write(form, self, lambda shape: draw.randint(shape, kind, generator, int(low), int(high)))
 
 
 @sampler

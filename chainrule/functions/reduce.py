@@ -13,7 +13,7 @@ from chainrule._core import dtypes
 from chainrule.functions.arguments import as_dtype, require_tensor, wrap_dim, wrap_dims
 from chainrule.functions.pointwise import maximum, minimum
 from chainrule.ops import order, reduce as ops, softmax
-from chainrule.ops.direct import direct
+from chainrule.ops.eager import eager
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import operand, result_type
@@ -47,8 +47,8 @@ def inexact(name: str, input: Any, dtype: Any = None, integers: dtypes.dtype | N
 
 # Sums and products
 
-_sum, _sum_all, _mean, _mean_all = direct(ops.sum), direct(ops.sum_all), direct(ops.mean), direct(ops.mean_all)
-_prod, _prod_all = direct(ops.prod), direct(ops.prod_all)
+_sum, _sum_all, _mean, _mean_all = eager(ops.sum), eager(ops.sum_all), eager(ops.mean), eager(ops.mean_all)
+_prod, _prod_all = eager(ops.prod), eager(ops.prod_all)
 
 
 @public
@@ -148,7 +148,7 @@ def ordered(name: str, input: Any) -> None:
 
 
 def extremum(name: str, op: Primitive) -> Callable:
-    quick = direct(op)
+    quick = eager(op)
 
     def function(input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
         ordered(name, input)
@@ -177,12 +177,12 @@ def select_along(name: str, op: Callable, input: Tensor, dim: Any, keepdim: bool
 
 
 def direct_selection(op: Primitive) -> Callable:
-    quick = direct(op)
+    quick = eager(op)
     return lambda t, dim, keepdim, k=0: quick(t, dim, keepdim, k)
 
 
 def max_or_min(name: str, of_all: Primitive, along: Primitive, of_two: Callable) -> Callable:
-    whole, row = direct(of_all), direct_selection(along)
+    whole, row = eager(of_all), direct_selection(along)
 
     def function(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None, out: Any = None) -> Any:
         if isinstance(dim, Tensor) or other is not None:
@@ -293,7 +293,7 @@ def freedom(name: str, input: Any, dim: Any, unbiased: Any, correction: Any) -> 
 
 
 def moment(name: str, op: Primitive, words: str) -> Callable:
-    quick = direct(op)
+    quick = eager(op)
 
     def function(
         input: Tensor,
@@ -358,7 +358,7 @@ def norm_of(name: str, input: Tensor, p: float, dim: Any, keepdim: bool) -> Tens
     return _vector_norm(input, p, over, keepdim)
 
 
-_vector_norm = direct(ops.vector_norm)
+_vector_norm = eager(ops.vector_norm)
 
 
 @public
@@ -384,7 +384,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | N
     return finish("renorm", ops.renorm(input, p, tuple([d for d in range(input._data.ndim) if d != kept]), maxnorm), out)
 
 
-_logsumexp = direct(softmax.logsumexp)
+_logsumexp = eager(softmax.logsumexp)
 
 
 @public
@@ -392,8 +392,8 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, *, out: Tensor | N
     """log(sum(exp(x))) over `dim` (an int or several), without overflow.
 
     Example:
-        >>> logsumexp(tensor([1000., 1000.]), 0)
-        tensor(1000.6931)
+        >>> logsumexp(tensor([[0., 0.], [1., 1.]]), 1)
+        tensor([0.6931, 1.6931])
     """
     input = inexact("logsumexp", input, None, dtypes.get_default_dtype())
     return finish("logsumexp", _logsumexp(input, dims(dim, input._data.ndim), keepdim), out)

@@ -12,7 +12,7 @@ from chainrule._core import dtypes
 from chainrule.functions.arguments import as_dtype, require_tensor, wrap_dim, wrap_dims
 from chainrule.functions.reduce import finish, inexact, ordered
 from chainrule.ops import scan as ops, softmax as soft
-from chainrule.ops.direct import direct
+from chainrule.ops.eager import eager
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise import logical_xor
 from chainrule.ops.pointwise_form import operand
@@ -30,7 +30,7 @@ def along(op: Callable, input: Tensor, dim: Any) -> Tensor:
 
 
 def running(name: str, op: Primitive, word: str) -> Callable:
-    quick = direct(op)
+    quick = eager(op)
 
     def function(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
         input = inexact(name, input, dtype, dtypes.int64)
@@ -80,7 +80,7 @@ cummax, cummin = running_extremum("cummax", ops.cummax), running_extremum("cummi
 
 
 def softened(name: str, op: Primitive, words: str) -> Callable:
-    quick = direct(op)
+    quick = eager(op)
 
     def function(input: Tensor, dim: int, dtype: Any = None, *, out: Tensor | None = None) -> Tensor:
         require_tensor(name, input)

@@ -20,6 +20,7 @@ from chainrule.kernels.random_exact import blocks, box_muller32, box_muller64, c
 
 Shape = tuple[int, ...]
 U64, I64, F32 = np.uint64, np.int64, np.float32
+FEW = 512  # up to here the shortest way is the best
 LOW_24, SCALE_24 = U64(2**24 - 1), F32(2.0**-24)  # made once: a tiny draw takes hardly longer than making them
 BOOL, FLOAT, DOUBLE, HALF, BRAIN = np.dtype("?"), np.dtype("f4"), np.dtype("f8"), np.dtype("f2"), bfloat16.numpy
 DIGITS = {HALF: 11, BRAIN: 8, FLOAT: 24, DOUBLE: 53}  # of the significand; also the floating-point types there are
@@ -54,6 +55,12 @@ def words64(generator: Generator, n: int) -> np.ndarray:
 
 def unit24(generator: Generator, n: int) -> np.ndarray:
     """n numbers (float32) in [0, 1), each the low 24 bits of a word."""
+    if n <= FEW:
+        words = generator.raw(n)
+        words &= LOW_24
+        out = words.view(I64).astype(F32)
+        out *= SCALE_24
+        return out
     out = np.empty(n, F32)
     if fast := compiled(2 * n + 500):
         fast.unit24(generator.mt, out)

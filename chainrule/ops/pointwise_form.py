@@ -233,7 +233,7 @@ class Pointwise(Primitive):
 
     def __call__(self, *args: Any) -> Any:
         try:
-            return Primitive.__call__(self, *args)
+            return self.general(*args)
         except ValueError:
             arrays = [t._data if isinstance(t, Tensor) else t for t in args]
             raise broadcast_error(*arrays[:2]) from None

@@ -55,14 +55,17 @@ class RecordedNode(Node):
         saved = self.saved
         if saved is FREED:
             raise RuntimeError(SECOND_BACKWARD)
+        check_versions(self)
         packed = self.extra.packed if self.extra is not None else None
-        if packed is not None:
+        if packed is None:
+            if not tracked:
+                return saved
+        else:
             from chainrule.autograd.saved import unpacked
 
             saved = tuple([s if p is None else unpacked(p) for s, p in zip(saved, packed, strict=True)])
-        check_versions(self)
-        if not tracked:
-            return tuple([bare(s) for s in saved])
+            if not tracked:
+                return tuple([bare(s) for s in saved])
         values = tuple([self._with_history(name, s) for name, s in zip(self.saves, saved, strict=True)])
         if self.extra is not None and self.extra.tangents is not None:
             from chainrule.autograd.forward_ad import revive
@@ -205,6 +208,7 @@ class Primitive:
         self.arity = len(inputs)
         self.carriers = {*inputs, *outputs}
         self.differentiable = bool(rules) or vjp is not None
+        self.quick: Callable = self.first_call
         used = [argument_names(r) for r in (*rules.values(), vjp) if callable(r)]
         known = [*inputs, *outputs, *statics, *(f"{n}_{what}" for n in (*inputs, *outputs) for what in ("shape", "dtype"))]
         unknown = {n for names in used for n in names} - {*known, "g", "needs"}
@@ -249,6 +253,20 @@ class Primitive:
         return f"<primitive {self.name}({', '.join(self.inputs)})>"
 
     def __call__(self, *args: Any) -> Any:
+        return self.quick(*args)
+
+    def first_call(self, *args: Any) -> Any:
+        """Have the eager path written out, if there can be one, and take it from now on."""
+        if self.variadic:
+            self.quick = self.general
+        else:
+            from chainrule.ops.eager import eager
+
+            self.quick = eager(self)
+        return self.quick(*args)
+
+    def general(self, *args: Any) -> Any:
+        """The op on any carriers, in any mode."""
         inputs = args[0] if self.variadic is True else args[: self.arity]
         for t in inputs:
             if isinstance(t, Tensor):

@@ -196,9 +196,7 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
     return ops.conv(x.permute(1, 2, 0), w.permute(2, 1, 0), bias, (1,), (pad,), (1,), 1).permute(2, 0, 1)
 
 
-NAMES_TBC = {
-    "input": "time, batch, in_channel", "weight": "kernel_width, in_channels, out_channels.", "bias": "out_channels."
-}
+NAMES_TBC = {"input": "time, batch, in_channel", "weight": "kernel_width, in_channels, out_channels.", "bias": "out_channels."}
 
 
 def transposed(
