@@ -19,6 +19,8 @@ from types import ModuleType
 HERE = Path(__file__).parent
 MODULES = ("chainrule", "torch")
 
+IMPORT = "import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+
 MEMORY = """
 import resource, sys
 import {module} as torch
@@ -27,7 +29,7 @@ torch.set_num_threads(2) if hasattr(torch, "set_num_threads") else None
 x = torch.rand(100, requires_grad=True)
 x.tanh().sin().sigmoid().sum().backward()
 before = peak()
-x = torch.rand({n}, requires_grad=True)
+x = torch.rand(2_500_000, requires_grad=True)
 y = x
 for i in range(50):
     y = (torch.tanh, torch.sin, torch.sigmoid)[i % 3](y)
@@ -59,6 +61,12 @@ def in_process(source: str) -> list[float]:
     """The numbers that a fresh Python process prints."""
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=HERE.parent)
     return [float(word) for word in done.stdout.split()]
+
+
+def in_fresh_processes(source: str, rounds: int) -> list[float]:
+    """The median number that the source prints with each library, in turns."""
+    numbers = [[in_process(source.format(module=m))[0] for m in MODULES] for _ in range(rounds)]
+    return [statistics.median(column) for column in zip(*numbers, strict=True)]
 
 
 def timed(function: Callable[[], object], calls: int) -> float:
@@ -128,7 +136,8 @@ def report(rounds: int) -> list[str]:
     lines = [
         f"# chainrule against PyTorch {torch.__version__}",
         "",
-        f"{platform.machine()}, Python {platform.python_version()}, {rounds} rounds in turns, medians. Ratios are chainrule / PyTorch: below 1 is better.",
+        f"{platform.machine()}, Python {platform.python_version()}, {rounds} rounds in turns, medians.",
+        "Ratios are chainrule / PyTorch: below 1 is better.",
         "",
         "| work | chainrule | PyTorch | ratio | goal |",
         "|---|---|---|---|---|",
@@ -137,12 +146,11 @@ def report(rounds: int) -> list[str]:
         ours, theirs = in_turns(make, [chainrule, torch], rounds)
         lines.append(f"| {title} | {ours * 1e6:.2f} us | {theirs * 1e6:.2f} us | {ours / theirs:.2f} | {goal} |")
         print(lines[-1], flush=True)
-    imports = [[in_process(f"import time; s = time.perf_counter(); import {m}; print(time.perf_counter() - s)")[0] for m in MODULES] for _ in range(5)]
-    ours, theirs = [statistics.median(column) for column in zip(*imports, strict=True)]
+    ours, theirs = in_fresh_processes(IMPORT, 5)
     lines.append(f"| import | {ours * 1e3:.0f} ms | {theirs * 1e3:.0f} ms | {ours / theirs:.2f} | 0.25 |")
-    memory = [[in_process(MEMORY.format(module=m, n=2_500_000))[0] for m in MODULES] for _ in range(3)]
-    ours, theirs = [statistics.median(column) for column in zip(*memory, strict=True)]
-    lines.append(f"| peak memory, 50 pointwise layers on 10 MB, forward and backward | {ours:.0f} MiB | {theirs:.0f} MiB | {ours / theirs:.2f} | 1.1 |")
+    ours, theirs = in_fresh_processes(MEMORY, 3)
+    title = "peak memory, 50 pointwise layers on 10 MB, forward and backward"
+    lines.append(f"| {title} | {ours:.0f} MiB | {theirs:.0f} MiB | {ours / theirs:.2f} | 1.1 |")
     lines += ["", "A chain of n additions: time to build, to run backward, to free (garbage collector off), and peak memory.", ""]
     lines += ["| n | library | build | backward | free | memory |", "|---|---|---|---|---|---|"]
     for n in (10**4, 10**5, 10**6):

@@ -12,10 +12,8 @@ from importlib import import_module as _import_module
 from math import e, inf, nan, pi
 from typing import Any as _Any
 
-# NumPy warns of overflow, 1/0 and the like; PyTorch does not. Only warnings that come out of chainrule's own lines are silenced.
-_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.|<chainrule ")
-
-from chainrule._core.dtypes import (  # noqa: E402
+from chainrule import autograd
+from chainrule._core.dtypes import (
     ALIASES as _ALIASES,
     ALL as _ALL,
     dtype,
@@ -23,7 +21,7 @@ from chainrule._core.dtypes import (  # noqa: E402
     promote_types,
     set_default_dtype,
 )
-from chainrule._core.types import (  # noqa: E402
+from chainrule._core.types import (
     Size,
     channels_last,
     channels_last_3d,
@@ -35,14 +33,7 @@ from chainrule._core.types import (  # noqa: E402
     sparse_coo,
     strided,
 )
-from chainrule.tensor import Tensor  # noqa: E402
-from chainrule.functions import *  # noqa: E402, F403
-
-globals().update({d.name: d for d in _ALL} | _ALIASES)
-newaxis = None
-__version__ = "0.1.0"
-
-from chainrule.autograd.grad_mode import (  # noqa: E402
+from chainrule.autograd.grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
@@ -50,14 +41,20 @@ from chainrule.autograd.grad_mode import (  # noqa: E402
     no_grad,
     set_grad_enabled,
 )
-from chainrule import autograd  # noqa: E402
+from chainrule.functions import *  # noqa: F403
+from chainrule.tensor import Tensor
+
+globals().update({d.name: d for d in _ALL} | _ALIASES)
+newaxis = None
+__version__ = "0.1.0"
+
+# NumPy warns of overflow, 1/0 and the like; PyTorch does not. Only warnings that come out of chainrule's own lines are silenced.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.|<chainrule ")
 
 _SUBMODULES = (
-    "nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func", "hub", "return_types", "types",
-    "testing", "serialization",
+    "nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func", "hub", "return_types",
+    "types", "testing", "serialization",
 )  # fmt: skip
-
-
 _LAZY = {"save": "serialization", "load": "serialization"}  # functions of rooms that a first import need not pay for
 
 

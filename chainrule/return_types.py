@@ -44,7 +44,7 @@ def _make(name: str, fields: tuple[str, ...]) -> Any:
     def __reduce__(self: Any) -> tuple:
         return _rebuild, (name, tuple(self))
 
-    base: Any = namedtuple(name, fields)
+    base: Any = namedtuple(name, fields)  # type: ignore[misc]  # the names come from the table
     return type(name, (base,), {"__slots__": (), "__module__": "torch.return_types", "__repr__": __repr__, "__reduce__": __reduce__})
 
 

@@ -44,7 +44,8 @@ def chain_of_views(torch, w):
 
 def self_reference(torch, w):
     y = w * 1
-    y.mul_(y)
+    y.mul_(y.detach().clone())
+    y.add_(y)
     y.sin_()
     return y.sum()
 

@@ -26,7 +26,8 @@ LAYOUTS = {
     "half": torch.rand(2).half(),
 }
 PLAIN = {
-    "size": torch.Size([1, 2]), "dtype": torch.float32, "device": torch.device("cpu"), "list": [1, 2.5, None, True, "z", (1,), {1}, 2**70, 1j],
+    "size": torch.Size([1, 2]), "dtype": torch.float32, "device": torch.device("cpu"),
+    "list": [1, 2.5, None, True, "z", (1,), {1}, 2**70, 1j],
 }  # fmt: skip
 
 

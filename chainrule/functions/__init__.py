@@ -7,16 +7,13 @@ from importlib import import_module as _import_module
 from chainrule.methods import bind as _bind
 
 _FAMILIES = (
-    "creation", "windows", "random", "pointwise", "operators", "comparison", "reduce", "scan", "order", "statistics", "shape", "memory", "joining",
-    "placing", "writing", "index", "matmul", "convert", "display", "linalg_basic",
+    "creation", "windows", "random", "pointwise", "operators", "comparison", "reduce", "scan", "order", "statistics", "shape", "memory",
+    "joining", "placing", "writing", "index", "matmul", "convert", "display", "linalg_basic",
 )  # fmt: skip
 
 __all__: list[str] = []
 for _name in _FAMILIES:
-    try:  # TEMPORARY while families land
-        _family = _import_module(f"chainrule.functions.{_name}")
-    except ModuleNotFoundError:
-        continue
+    _family = _import_module(f"chainrule.functions.{_name}")
     _bind(_family)
     _names = getattr(_family, "__all__", [])
     globals().update({n: getattr(_family, n) for n in _names})

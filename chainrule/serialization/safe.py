@@ -11,6 +11,7 @@ import pickletools
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 MARK = object()
@@ -176,6 +177,10 @@ def push(m: Machine, value: Any) -> None:
     m.stack.append(value)
 
 
+def push_new(make: Callable[[], Any], m: Machine, _: Any) -> None:
+    m.stack.append(make())
+
+
 def nothing(m: Machine, _: Any) -> None:
     pass
 
@@ -192,7 +197,7 @@ MACHINE: dict[str, Callable[[Machine, Any], None]] = {
     "PROTO": nothing,
     "FRAME": nothing,
     **dict.fromkeys(PUSHED, push),
-    **{name: (lambda m, _, make=make: m.stack.append(make())) for name, make in CONSTANTS.items()},
+    **{name: partial(push_new, make) for name, make in CONSTANTS.items()},
     **dict.fromkeys(("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"), remember),
     **dict.fromkeys(("BINGET", "LONG_BINGET", "GET"), recall),
     "TUPLE": lambda m, _: m.stack.append(tuple(m.items())),

@@ -82,7 +82,7 @@ class TensorPickler(pickle._Pickler):  # type: ignore[name-defined]  # the one i
             obj = named("torch", obj.name)
         elif isinstance(obj, type) and obj.__module__.startswith("chainrule"):
             obj = named("torch" + obj.__module__.removeprefix("chainrule"), obj.__qualname__)
-        return super().save(obj, save_persistent_id)
+        return super().save(obj, save_persistent_id)  # type: ignore[misc]  # the stubs leave it out
 
     def reduce_tensor(self, t: Tensor) -> tuple:
         from collections import OrderedDict
@@ -96,7 +96,7 @@ class TensorPickler(pickle._Pickler):  # type: ignore[name-defined]  # the one i
         if t.requires_grad and not t.is_leaf:
             t = t.detach().requires_grad_()
         storage, offset, strides = self.storage_of(t)
-        arguments = (storage, offset, tuple(t.shape), strides, t.requires_grad, OrderedDict())
+        arguments: tuple = (storage, offset, tuple(t.shape), strides, t.requires_grad, OrderedDict())
         if dtypes.LEGACY[t.dtype].startswith("UInt"):
             return named("torch._utils", "_rebuild_tensor_v3"), (*arguments, named("torch", t.dtype.name))
         return named("torch._utils", "_rebuild_tensor_v2"), arguments

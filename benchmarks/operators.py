@@ -1,0 +1,260 @@
+"""Times about 70 operators against PyTorch: `python benchmarks/operators.py` prints a table of ratios and writes operators.md.
+
+A ratio is chainrule's time over PyTorch's, below 1 where chainrule is faster. Both libraries run in one process, two threads
+each, in turns of a few milliseconds; a figure is the median of the turns' ratios, so that what else the machine does falls on both.
+
+    python benchmarks/operators.py --only add,sum --sizes small,large
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+SIZES = {"small": 8, "medium": 256, "large": 2048}  # the side of the square inputs
+TURN = {"small": 0.002, "medium": 0.004, "large": 0.0}  # seconds in a turn, at least one call
+BUDGET = {"small": 0.5, "medium": 0.8, "large": 1.4}  # seconds for a row, both directions together
+GOAL, MIDDLE = 1.5, 0.9
+
+
+class Row(NamedTuple):
+    """An operator: `inputs(make, n)` gives its inputs, `call(torch, *inputs)` uses it."""
+
+    name: str
+    call: Callable
+    inputs: Callable
+    backward: bool = True
+
+
+class Maker:
+    """Makes the inputs of a row for one library: square float matrices unless the name says otherwise."""
+
+    def __init__(self, torch: ModuleType, n: int, track: bool) -> None:
+        self.torch, self.n, self.track = torch, n, track
+        self.leaves: list = []
+        torch.manual_seed(0)
+
+    def leaf(self, t: Any) -> Any:
+        if self.track:
+            self.leaves.append(t.requires_grad_())
+        return t
+
+    def normal(self, *shape: int) -> Any:
+        return self.leaf(self.torch.randn(*(shape or (self.n, self.n))))
+
+    def positive(self) -> Any:
+        return self.leaf(self.torch.rand(self.n, self.n) + 0.5)
+
+    def data(self, *shape: int) -> Any:
+        """As `normal`, but needs no gradient."""
+        return self.torch.randn(*(shape or (self.n, self.n)))
+
+    def mask(self) -> Any:
+        return self.torch.rand(self.n, self.n) > 0.5
+
+    def places(self, *shape: int) -> Any:
+        return self.torch.randint(0, self.n, shape or (self.n, self.n))
+
+
+def unary(name: str, make: str = "normal", backward: bool = True, call: Callable | None = None) -> Row:
+    return Row(name, call or (lambda torch, a: getattr(torch, name)(a)), lambda m: (getattr(m, make)(),), backward)
+
+
+def binary(name: str, backward: bool = True, makes: tuple = ("normal", "normal")) -> Row:
+    return Row(name, lambda torch, a, b: getattr(torch, name)(a, b), lambda m: tuple([getattr(m, k)() for k in makes]), backward)
+
+
+def of_nn(name: str) -> Row:
+    return unary(name, call=lambda torch, a: getattr(torch.nn.functional, name)(a))
+
+
+def assigned(torch: ModuleType, a: Any, b: Any) -> Any:
+    y = a.clone()
+    y[1:-1, 2:] = b
+    return y
+
+
+def batches(m: Maker) -> tuple:
+    side = max(m.n // 4, 2)
+    return m.normal(16, side, side), m.normal(16, side, side)
+
+
+def listed(m: Maker) -> tuple:
+    return m.normal(), [(7 * i) % m.n for i in range(m.n // 2)]
+
+
+ROWS = [
+    *[binary(name) for name in ("add", "sub", "mul", "maximum")],
+    binary("div", makes=("normal", "positive")),
+    unary("pow", "positive", call=lambda torch, a: a**2.5),
+    *[unary(name) for name in ("neg", "abs", "exp", "sin", "cos", "tanh", "sigmoid", "relu", "erf", "floor")],
+    *[unary(name, "positive") for name in ("log", "sqrt", "rsqrt")],
+    *[of_nn(name) for name in ("gelu", "silu", "softplus")],
+    unary("clamp", call=lambda torch, a: torch.clamp(a, -0.5, 0.5)),
+    Row("where", lambda torch, c, a, b: torch.where(c, a, b), lambda m: (m.mask(), m.normal(), m.normal())),
+    binary("eq", False, ("data", "data")),
+    binary("lt", False, ("data", "data")),
+    Row("lerp", lambda torch, a, b: torch.lerp(a, b, 0.3), lambda m: (m.normal(), m.normal())),
+    Row("addcmul", lambda torch, a, b, c: torch.addcmul(a, b, c), lambda m: (m.normal(), m.normal(), m.normal())),
+    Row("masked_fill", lambda torch, a, c: a.masked_fill(c, 0.0), lambda m: (m.normal(), m.mask())),
+    Row("dropout", lambda torch, a: torch.nn.functional.dropout(a, 0.5), lambda m: (m.normal(),)),
+    *[unary(name) for name in ("sum", "mean", "var", "std", "norm")],
+    unary("sum dim", call=lambda torch, a: a.sum(0)),
+    unary("mean dim", call=lambda torch, a: a.mean(-1)),
+    unary("max", call=lambda torch, a: torch.max(a, 1).values),
+    unary("min", call=lambda torch, a: torch.min(a, 0).values),
+    unary("amax", call=lambda torch, a: torch.amax(a, 1)),
+    unary("argmax", "data", False, lambda torch, a: torch.argmax(a, 1)),
+    unary("prod", "positive", call=lambda torch, a: torch.prod(a, 1)),
+    unary("logsumexp", call=lambda torch, a: torch.logsumexp(a, 1)),
+    unary("softmax", call=lambda torch, a: torch.softmax(a, -1)),
+    unary("log_softmax", call=lambda torch, a: torch.log_softmax(a, -1)),
+    unary("cumsum", call=lambda torch, a: torch.cumsum(a, 1)),
+    unary("cumprod", "positive", call=lambda torch, a: torch.cumprod(a, 1)),
+    unary("sort", call=lambda torch, a: torch.sort(a, 1).values),
+    unary("topk", call=lambda torch, a: torch.topk(a, 5, 1).values),
+    binary("matmul"),
+    Row("bmm", lambda torch, a, b: torch.bmm(a, b), batches),
+    Row("mv", lambda torch, a, b: torch.mv(a, b), lambda m: (m.normal(), m.normal(m.n))),
+    Row("addmm", lambda torch, a, b, c: torch.addmm(a, b, c), lambda m: (m.normal(m.n), m.normal(), m.normal())),
+    Row("einsum", lambda torch, a, b: torch.einsum("ij,kj->ik", a, b), lambda m: (m.normal(), m.normal())),
+    Row("linear", lambda torch, a, b, c: torch.nn.functional.linear(a, b, c), lambda m: (m.normal(), m.normal(), m.normal(m.n))),
+    Row("outer", lambda torch, a, b: torch.outer(a, b), lambda m: (m.normal(m.n), m.normal(m.n))),
+    unary("transpose, contiguous", call=lambda torch, a: a.transpose(0, 1).contiguous()),
+    unary("reshape", call=lambda torch, a: a.reshape(-1)),
+    Row("cat", lambda torch, a, b: torch.cat([a, b], 1), lambda m: (m.normal(), m.normal())),
+    Row("stack", lambda torch, a, b: torch.stack([a, b]), lambda m: (m.normal(), m.normal())),
+    unary("split", call=lambda torch, a: torch.split(a, a.shape[0] // 2)[1]),
+    Row("index list", lambda torch, a, k: a[k], listed),
+    Row("index_select", lambda torch, a, k: torch.index_select(a, 1, k), lambda m: (m.normal(), m.places(m.n))),
+    Row("gather", lambda torch, a, k: torch.gather(a, 1, k), lambda m: (m.normal(), m.places())),
+    Row("scatter_add", lambda torch, a, k, b: torch.scatter_add(a, 1, k, b), lambda m: (m.normal(), m.places(), m.normal())),
+    Row("masked_select", lambda torch, a, c: torch.masked_select(a, c), lambda m: (m.normal(), m.mask())),
+    unary("slice", call=lambda torch, a: a[1:-1, ::2]),
+    Row("slice assignment", assigned, lambda m: (m.normal(), m.normal(m.n - 2, m.n - 2))),
+    unary("flip", call=lambda torch, a: torch.flip(a, (1,))),
+    unary("roll", call=lambda torch, a: torch.roll(a, 3, 1)),
+    unary("pad", call=lambda torch, a: torch.nn.functional.pad(a, (2, 2, 1, 1))),
+    unary("tril"),
+    Row("cross_entropy", lambda torch, a, k: torch.nn.functional.cross_entropy(a, k), lambda m: (m.normal(), m.places(m.n))),
+    Row("mse_loss", lambda torch, a, b: torch.nn.functional.mse_loss(a, b), lambda m: (m.normal(), m.data())),
+    Row(
+        "layer_norm", lambda torch, a, w, b: torch.nn.functional.layer_norm(a, w.shape, w, b),
+        lambda m: (m.normal(), m.normal(m.n), m.normal(m.n)),
+    ),
+    Row("embedding", lambda torch, k, w: torch.nn.functional.embedding(k, w), lambda m: (m.places(m.n), m.normal())),
+]  # fmt: skip
+
+
+def forward_of(row: Row, torch: ModuleType, n: int) -> Callable[[], Any]:
+    inputs, call = row.inputs(Maker(torch, n, False)), row.call
+    return lambda: call(torch, *inputs)
+
+
+def both_of(row: Row, torch: ModuleType, n: int) -> Callable[[], Any]:
+    """Forward and backward; the gradients are dropped before the next call."""
+    make = Maker(torch, n, True)
+    inputs, call = row.inputs(make), row.call
+    y = call(torch, *inputs)
+    g = torch.ones_like(y) * 0.5 if y.ndim else None
+    leaves = make.leaves
+
+    def step() -> None:
+        call(torch, *inputs).backward(g)
+        for t in leaves:
+            t.grad = None
+
+    return step
+
+
+def turn(work: Callable, calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        work()
+    return (time.perf_counter() - start) / calls
+
+
+def compare(ours: Callable, theirs: Callable, shortest: float, budget: float) -> tuple[float, float, float]:
+    """Median seconds of both, and the median ratio, over at least 3 turns."""
+    for work in (ours, theirs):
+        turn(work, 2)
+    once = turn(theirs, 3)
+    calls = max(1, int(shortest / once))
+    ends = time.perf_counter() + budget
+    pairs: list = []
+    while len(pairs) < 3 or (time.perf_counter() < ends and len(pairs) < 60):
+        pairs.append((turn(ours, calls), turn(theirs, calls)))
+    mine, other = zip(*pairs, strict=True)
+    return statistics.median(mine), statistics.median(other), statistics.median([a / b for a, b in pairs])
+
+
+def measure(row: Row, size: str, libraries: Sequence[ModuleType]) -> list:
+    """[(ours, theirs, ratio) forward, the same forward and backward]."""
+    figures = []
+    for make in (forward_of, both_of) if row.backward else (forward_of,):
+        work = [make(row, torch, SIZES[size]) for torch in libraries]
+        figures.append(compare(*work, TURN[size], BUDGET[size] / 2))
+    return figures
+
+
+def words(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.2f} ms"
+
+
+def report(names: Sequence[str] | None, sizes: Sequence[str]) -> list[str]:
+    import torch
+
+    import chainrule
+
+    for library in (chainrule, torch):
+        getattr(library, "set_num_threads", lambda n: None)(2)
+    ratios: list[tuple[float, str]] = []
+    head = ["operator"] + [f"{s}, {d}" for s in sizes for d in ("forward", "both")]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in ROWS:
+        if names and row.name not in names:
+            continue
+        cells = [row.name]
+        for size in sizes:
+            figures = measure(row, size, (chainrule, torch))
+            for (mine, other, ratio), direction in zip(figures, ("forward", "both")):
+                ratios.append((ratio, f"{row.name}, {size}, {direction}: {words(mine)} against {words(other)}"))
+                cells.append(f"**{ratio:.2f}**" if ratio > GOAL else f"{ratio:.2f}")
+            cells += ["-"] * (2 - len(figures))
+        lines.append(f"| {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    every = sorted([r for r, _ in ratios])
+    above = [f"- {r:.2f} {what}" for r, what in sorted(ratios, reverse=True) if r > GOAL]
+    summary = [
+        "# Operators: chainrule against PyTorch " + torch.__version__,
+        "",
+        f"{platform.machine()}, Python {platform.python_version()}, two threads each. Ratios of times, chainrule / PyTorch: below 1 is "
+        f"better. Inputs are square float32 matrices of {', '.join(str(SIZES[s]) for s in sizes)} rows.",
+        "",
+        f"Median {statistics.median(every):.2f} (goal {MIDDLE}); {len(above)} of {len(every)} above {GOAL}.",
+        "",
+    ]
+    return [*summary, *lines, "", *above]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="names of operators, with commas between")
+    parser.add_argument("--sizes", default=",".join(SIZES), help="some of " + ", ".join(SIZES))
+    given = parser.parse_args()
+    start = time.perf_counter()
+    lines = report(given.only and given.only.split(","), given.sizes.split(","))
+    print("\n".join([*lines[:6], *[line for line in lines if line.startswith("- ")]]))
+    print(f"{time.perf_counter() - start:.0f} s")
+    if not given.only and given.sizes == ",".join(SIZES):
+        (Path(__file__).parent / "operators.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
