@@ -7,6 +7,7 @@ time and memory are measured in fresh processes, also in turns.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import statistics
 import subprocess
@@ -22,9 +23,8 @@ MODULES = ("chainrule", "torch")
 IMPORT = "import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
 
 MEMORY = """
-import resource, sys
 import {module} as torch
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])  # kB, of this process alone
 torch.set_num_threads(2) if hasattr(torch, "set_num_threads") else None
 x = torch.rand(100, requires_grad=True)
 x.tanh().sin().sigmoid().sum().backward()
@@ -38,10 +38,11 @@ print((peak() - before) / 1024)
 """
 
 DEEP = """
-import gc, resource, sys, time
+import gc, time
 import {module} as torch
 gc.disable()
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+torch.ones(1, requires_grad=True).add(1).backward(torch.ones(1))
 before, start = peak(), time.perf_counter()
 x = torch.ones(1, requires_grad=True)
 y = x
@@ -58,14 +59,15 @@ print(built - start, back - built, freed - back, (peak() - before) / 1024)
 
 
 def in_process(source: str) -> list[float]:
-    """The numbers that a fresh Python process prints."""
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=HERE.parent)
+    """The numbers that a fresh Python process prints, whose modules are compiled if a first round has been there."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=HERE.parent, env=environment)
     return [float(word) for word in done.stdout.split()]
 
 
 def in_fresh_processes(source: str, rounds: int) -> list[float]:
     """The median number that the source prints with each library, in turns."""
-    numbers = [[in_process(source.format(module=m))[0] for m in MODULES] for _ in range(rounds)]
+    numbers = [[in_process(source.format(module=m))[0] for m in MODULES] for _ in range(rounds + 1)][1:]
     return [statistics.median(column) for column in zip(*numbers, strict=True)]
 
 

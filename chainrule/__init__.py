@@ -53,9 +53,26 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.
 
 _SUBMODULES = (
     "nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func", "hub", "return_types",
-    "types", "testing", "serialization",
+    "types", "testing", "serialization", "amp", "backends", "compiler", "cuda", "jit", "torch_version", "version",
 )  # fmt: skip
-_LAZY = {"save": "serialization", "load": "serialization"}  # functions of rooms that a first import need not pay for
+_ROOMS = {  # functions of rooms that a first import need not pay for
+    "serialization": "save load",
+    "settings": "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision get_num_interop_threads "
+    "get_num_threads is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled set_deterministic_debug_mode "
+    "set_float32_matmul_precision set_flush_denormal set_num_interop_threads set_num_threads set_warn_always use_deterministic_algorithms",
+    "amp": "autocast GradScaler",
+    "amp.autocast_mode": "get_autocast_dtype is_autocast_cache_enabled is_autocast_enabled",
+    "compiler": "compile",
+    "cuda": "OutOfMemoryError",
+    "func": "vmap",
+    "nn.native": "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_ avg_pool1d batch_norm bilinear "
+    "binary_cross_entropy_with_logits channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d "
+    "cosine_embedding_loss cosine_similarity ctc_loss dropout dropout_ embedding feature_alpha_dropout feature_alpha_dropout_ grid_sampler "
+    "group_norm gru_cell hinge_embedding_loss instance_norm kl_div layer_norm lstm_cell margin_ranking_loss max_pool1d max_pool2d max_pool3d "
+    "norm_except_dim pairwise_distance pdist pixel_shuffle pixel_unshuffle poisson_nll_loss rms_norm rnn_relu_cell rnn_tanh_cell rrelu "
+    "triplet_margin_loss",
+}
+_LAZY = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> _Any:

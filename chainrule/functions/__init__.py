@@ -8,7 +8,7 @@ from chainrule.methods import bind as _bind
 
 _FAMILIES = (
     "creation", "windows", "random", "pointwise", "operators", "comparison", "reduce", "scan", "order", "statistics", "shape", "memory",
-    "joining", "placing", "writing", "index", "matmul", "convert", "display", "linalg_basic",
+    "joining", "placing", "writing", "index", "matmul", "convert", "display", "linalg_basic", "spectral",
 )  # fmt: skip
 
 __all__: list[str] = []

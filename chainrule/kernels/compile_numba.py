@@ -13,7 +13,7 @@ from typing import Any
 import scipy.linalg.cython_blas  # noqa: F401  the library that the products below are looked up in
 from llvmlite import ir
 from numba import njit, types
-from numba.core import event
+from numba.core import cgutils, event
 from numba.extending import intrinsic
 
 from chainrule.kernels.compiled import LINE
@@ -84,8 +84,6 @@ def _pause(context):  # type: ignore[no-untyped-def]
 
     def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
         function = ir.FunctionType(ir.IntType(32), [])
-        from numba.core import cgutils
-
         return builder.call(cgutils.get_or_insert_function(builder.module, function, name), [])
 
     return types.int32(), build
@@ -115,10 +113,42 @@ def wait(turns, phase, count):  # type: ignore[no-untyped-def]
 
 # ---- products
 
-_gemm = types.ExternalFunction(
-    "numba_xxgemm",
-    types.int32(
-        types.char, types.char, types.char, types.intp, types.intp, types.intp, types.voidptr, types.voidptr, types.intp, types.voidptr,
-        types.intp, types.voidptr, types.voidptr, types.intp,
-    ),
-)  # fmt: skip
+
+@intrinsic
+def gemm(context, flip_a, flip_b, m, n, k, a, at_a, step_a, b, at_b, step_b, add, c, at_c, step_c):  # type: ignore[no-untyped-def]
+    """c (m, n) = a (m, k) @ b (k, n), or c += if `add`.
+
+    Matrices are given by any array, the flat place of the first element, and the step from one row to the next; with `flip_a` it is
+    a's transpose (k, m) that lies there, with `flip_b` b's.
+    """
+    whole, boolean = types.intp, types.boolean
+    kind = {types.float32: "s", types.float64: "d"}[a.dtype]
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        flip_a, flip_b, m, n, k, a, at_a, step_a, b, at_b, step_b, add, c, at_c, step_c = args
+        number, byte, size = context.get_value_type(signature.args[5].dtype), ir.IntType(8), context.get_value_type(whole)
+
+        def place(at, array, offset):  # type: ignore[no-untyped-def]
+            return builder.gep(context.make_array(signature.args[at])(context, builder, array).data, [offset])
+
+        def scalar(value):  # type: ignore[no-untyped-def]
+            return cgutils.alloca_once_value(builder, value)
+
+        def letter(flip):  # type: ignore[no-untyped-def]
+            return builder.select(cgutils.is_true(builder, flip), byte(ord("t")), byte(ord("n")))
+
+        one, zero = number(1.0), number(0.0)
+        beta = builder.select(cgutils.is_true(builder, add), one, zero)
+        pointer = number.as_pointer()
+        function = ir.FunctionType(
+            ir.IntType(32), [byte, byte, byte, size, size, size, pointer, pointer, size, pointer, size, pointer, pointer, size]
+        )
+        call = cgutils.get_or_insert_function(builder.module, function, "numba_xxgemm")
+        # BLAS goes by columns, so it is asked for the transpose: b's first.
+        builder.call(call, [
+            byte(ord(kind)), letter(flip_b), letter(flip_a), n, m, k, scalar(one), place(8, b, at_b), step_b, place(5, a, at_a), step_a,
+            scalar(beta), place(12, c, at_c), step_c,
+        ])  # fmt: skip
+        return context.get_dummy_value()
+
+    return types.void(boolean, boolean, whole, whole, whole, a, whole, whole, b, whole, whole, boolean, c, whole, whole), build

@@ -20,7 +20,7 @@ from chainrule._core import dtypes, modes
 from chainrule._core.silence import restore, silence
 from chainrule.autograd.node import next_sequence
 from chainrule.ops import overrides
-from chainrule.ops.primitive import Primitive, argument_names, compile_lines, conjugate
+from chainrule.ops.primitive import Primitive, argument_names, conjugate, postponed
 from chainrule.tensor import Tensor, adopt, sync
 
 _NEVER = [0, 0]  # the version counter of a Python number
@@ -79,20 +79,23 @@ class Pointwise(Primitive):
 
     def compile_function(self, operator: bool) -> Callable:
         """Write out the eager path for this op's number of inputs and what its rules save."""
-        names, public = self.inputs, self.public
-        args = ", ".join(public) + ("," if len(public) == 1 else "")
-        first, second = (*public, None)[:2]
-        refuse = "slow_operator" if operator else "slow"
         scope: dict[str, Any] = {
             "kernel": self.kernel, "slow": self.slow, "slow_operator": self.slow_operator, "node_class": getattr(self, "node", None),
             "state": modes.state, "Tensor": Tensor, "sync": sync, "ndarray": np.ndarray, "asarray": np.asarray, "new": object.__new__,
             "F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "next_sequence": next_sequence, "NEVER": _NEVER,
             "broadcast_error": broadcast_error, "scalar_class": self.scalar_nodes[1] or getattr(self, "node", None),
         }  # fmt: skip
-        slow = f"return {refuse}(({args}), out)"
+        given = ", ".join(self.public)
+        return postponed(self.name, "function", f"{given}, *, out=None", f"{given}, out=out", lambda: self.eager_lines(operator), scope)
+
+    def eager_lines(self, operator: bool) -> list[str]:
+        names, public = self.inputs, self.public
+        first, second = (*public, None)[:2]
+        args = ", ".join(public) + ("," if len(public) == 1 else "")
+        slow = f"return {'slow_operator' if operator else 'slow'}(({args}), out)"
         head = f"def {self.name}({', '.join(public)}, *, out=None):"
         if dtypes.FLOATING not in self.categories:
-            return compile_lines(f"{self.name} function", [head, f"    {slow}"], scope)[self.name]
+            return [head, f"    {slow}"]
         lines = [
             head,
             f"    if state.busy or out is not None or not isinstance({first}, Tensor): {slow}",
@@ -126,8 +129,7 @@ class Pointwise(Primitive):
         ]
         if self.differentiable:
             lines += self.recording()
-        lines += ["    t._tracked = False; t._edge = None", "    return t"]
-        return compile_lines(f"{self.name} function", lines, scope)[self.name]
+        return [*lines, "    t._tracked = False; t._edge = None", "    return t"]
 
     def recording(self) -> list[str]:
         """The part of the eager path that leaves a node, for each combination of tracked inputs."""
@@ -271,17 +273,9 @@ def quiet(kernel: Callable) -> Callable:
         return kernel
     count = getattr(kernel, "nin", None) or len(argument_names(kernel))
     names = ", ".join("abcd"[:count])
-    call = f"kernel({names})"
-    lines = [
-        f"def silent({names}):",
-        "    token = silence()",
-        "    try:",
-        f"        return {call}",
-        "    finally:",
-        "        restore(token)",
-    ]
+    lines = ["def silent({}):", "    token = silence()", "    try: return kernel({})", "    finally: restore(token)"]
     scope = {"silence": silence, "restore": restore, "kernel": kernel}
-    made = compile_lines(f"quiet {getattr(kernel, '__name__', 'kernel')}", lines, scope)["silent"]
+    made: Any = postponed("silent", "kernel", names, names, lambda: [line.format(names) for line in lines], scope)
     made.quiet = True
     return made
 

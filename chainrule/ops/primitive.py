@@ -22,7 +22,9 @@ import linecache
 import re
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -225,10 +227,13 @@ class Primitive:
 
     def compile_vjp(self, conj: bool) -> Any:
         """The node's `vjp(g, saved)` with its rules written out, one expression an input."""
+        scope = {"restore": restore, "conjugate": conjugate}
+        return postponed("vjp", f"of {self.name}", "node, g, saved", "node, g, saved", lambda: self.vjp_lines(conj, scope), scope)
+
+    def vjp_lines(self, conj: bool, scope: dict[str, Any]) -> list[str]:
         lines = ["def vjp(node, g, saved):"]
         if self.saves:
             lines.append(f"    {', '.join(self.saves)}, = saved")
-        scope: dict[str, Any] = {"restore": restore, "conjugate": conjugate}
         needs = "needs = tuple([e is not None for e in node.edges])"
         if self.combined is not None:
             scope["rule"] = self.combined
@@ -244,7 +249,7 @@ class Primitive:
                 lines.append(f"    g_{n} = " + ("None" if rule is None else f"{expression} if e_{n} is not None else None"))
             every = ", ".join(f"g_{n}" for n in self.inputs)
             lines.append(f"    return ({every},) if node.fix is None else restore(node.fix, ({every},))")
-        return compile_lines(f"{self.name} vjp", lines, scope)["vjp"]
+        return lines
 
     def cotangent(self, name: str, rule: Any, conj: bool) -> str:
         return f"d_{name}({', '.join(argument_names(rule))})" if callable(rule) else "g"
@@ -365,6 +370,28 @@ def compile_lines(title: str, lines: list[str], scope: dict) -> dict:
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     exec(compile(source, file, "exec"), scope)
     return scope
+
+
+@cache
+def stub(parameters: str, arguments: str) -> CodeType:
+    return compile(f"def stub({parameters}): return _write()({arguments})\n", "<chainrule stub>", "exec")
+
+
+def postponed(name: str, what: str, parameters: str, arguments: str, lines: Callable[[], list[str]], scope: dict) -> Callable:
+    """A function whose source is written when it is first called: most of a library's never are, and an import need not pay for them.
+
+    `lines` makes the source of `def name(parameters)`, and `arguments` hands a call on. Whoever has the function keeps it.
+    """
+
+    def write() -> Callable:
+        function.__code__ = compile_lines(f"{name} {what}".strip(), lines(), scope)[name].__code__
+        return function
+
+    scope["_write"] = write
+    exec(stub(parameters, arguments), scope)
+    function = scope.pop("stub")
+    function.__name__ = function.__qualname__ = name
+    return function
 
 
 def edge_of(t: Tensor) -> Any:

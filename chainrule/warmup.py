@@ -1,0 +1,28 @@
+"""Compile every kernel now, so that no later call waits for it: `python -m chainrule.warmup`.
+
+The compiled code is kept on disk, beside the package or, where that cannot be written to, in the user's cache folder
+(or in NUMBA_CACHE_DIR).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+def warm_up() -> None:
+    """Compile all kernels for all types that they are stated for."""
+    rooms = sorted(p.stem for p in (Path(__file__).parent / "kernels").glob("*_numba.py"))
+    for room in rooms:
+        import_module(f"chainrule.kernels.{room}")
+    from chainrule.kernels.compile_numba import STATED
+
+    jobs = [(compiled, types) for compiled, signatures in STATED for types in signatures]
+    for compiled, types in tqdm(jobs, desc="chainrule: compiling kernels", unit="kernel"):
+        compiled.compile(types)
+
+
+if __name__ == "__main__":
+    warm_up()
