@@ -52,8 +52,9 @@ __version__ = "0.1.0"
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.|<chainrule ")
 
 _SUBMODULES = (
-    "nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func", "hub", "return_types",
-    "types", "testing", "serialization", "amp", "backends", "compiler", "cuda", "jit", "torch_version", "version",
+    "nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func", "overrides", "hub", "return_types",
+    "types", "testing", "serialization", "accelerator", "amp", "backends", "compiler", "cpu",
+    "cuda", "distributed", "jit", "mps", "multiprocessing", "settings", "torch_version", "version", "xpu",
 )  # fmt: skip
 _ROOMS = {  # functions of rooms that a first import need not pay for
     "serialization": "save load",

@@ -12,6 +12,8 @@ import warnings
 from functools import cache
 from typing import Any
 
+from chainrule.kernels import threads
+
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode", "get_float32_matmul_precision", "get_num_interop_threads",
     "get_num_threads", "is_deterministic_algorithms_warn_only_enabled", "is_warn_always_enabled", "set_deterministic_debug_mode",
@@ -115,28 +117,20 @@ def blas() -> tuple[Any, Any] | None:
 
 
 def set_num_threads(nthreads: int) -> None:
-    """The threads that one operation may use, in NumPy's BLAS and in kernels compiled by Numba.
+    """The threads that one operation may use: NumPy's BLAS, kernels compiled by Numba and large arrays that are shared out.
 
     Raises RuntimeError unless it is a positive int.
     """
-    if not isinstance(nthreads, int) or isinstance(nthreads, bool):
-        raise RuntimeError(f"set_num_threads expects an int, but got {type(nthreads).__name__}")
-    if nthreads <= 0:
-        raise RuntimeError("set_num_threads expects a positive integer")
+    threads.set_num_threads(nthreads)
     if found := blas():
         found[0](nthreads)
-    _now["threads"] = nthreads
-    if "numba" in sys.modules:
-        numba = sys.modules["numba"]
+    if numba := sys.modules.get("numba"):
         numba.set_num_threads(min(nthreads, numba.config.NUMBA_NUM_THREADS))
-    else:
-        os.environ.setdefault("NUMBA_NUM_THREADS", str(nthreads))
 
 
 def get_num_threads() -> int:
     """The threads that one operation may use."""
-    found = blas()
-    return found[1]() if found else _now.get("threads", os.cpu_count() or 1)
+    return threads.get_num_threads()
 
 
 def set_num_interop_threads(nthreads: int) -> None:

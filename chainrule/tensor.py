@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import nan
 from typing import Any
 
@@ -49,7 +49,18 @@ class Tensor:
     _retains = False
     _tangents: dict | None = None
     __array_priority__ = 1000  # so that ndarray + Tensor is ours
-    __torch_function__: Any = None
+    _watched = False  # whether ops on tensors of this class go through its __torch_function__
+
+    @classmethod
+    def __torch_function__(cls, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None) -> Any:
+        """What a subclass does with a function that is called with it: run it, and give the results its class.
+
+        A subclass that overrides this sees every call, and calls `super().__torch_function__` to let it happen; `types` are the classes
+        that have a say in it.
+        """
+        from chainrule.ops.overrides import run_for_subclass
+
+        return run_for_subclass(cls, func, types, args, kwargs or {})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         from chainrule.functions.creation import legacy_tensor
@@ -61,8 +72,7 @@ class Tensor:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not cls.__dict__.get("_plain", False):
-            modes.occupy(1)  # from now on ops look for __torch_function__ and give results this type
+        cls._watched = getattr(cls.__torch_function__, "__func__", None) is not disabled_torch_function
 
     # Where and what
 
@@ -187,8 +197,7 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same memory without history; changes through it are not seen by autograd."""
-        cls = type(self)
-        return adopt(Tensor if "_plain" in cls.__dict__ else cls, self._data)
+        return adopt(type(self) if self._watched else Tensor, self._data)
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -305,7 +314,7 @@ class Tensor:
         if self._data.size != 1:
             few = "more than one value" if self._data.size else "no values"
             raise RuntimeError(f"Boolean value of Tensor with {few} is ambiguous")
-        return bool(self._data.item())
+        return bool(self._data)
 
     def __int__(self) -> int:
         return int(self._only("int64_t"))
@@ -398,10 +407,25 @@ def adopt(cls: type, data: np.ndarray) -> Any:
     """A fresh untracked tensor of type `cls` around an array, without a copy."""
     t: Any = _new(cls)
     t._data, t._tracked, t._edge, t._versions, t._base, t._grad = data, False, None, [0, 0], None, None
+    if cls is not Tensor and cls._watched:
+        watch(t)
     if modes.state.busy and modes.local.inference:
         t._inference = True
         t._versions[0] = nan  # a guard of it never holds, so what saved it cannot be read
     return t
+
+
+def watch(t: Tensor) -> None:
+    """As long as t lives, ops look for `__torch_function__`; `t._end_watch()` ends it before."""
+    modes.occupy(1)
+    t._end_watch = weakref.finalize(t, modes.occupy, -1)
+
+
+def disabled_torch_function(cls: type, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None) -> Any:
+    """The `__torch_function__` of a subclass whose results are plain Tensors, such as Parameter."""
+    from chainrule.ops.overrides import run_plain
+
+    return run_plain(func, args, kwargs or {})
 
 
 def wrap(data: np.ndarray) -> Tensor:

@@ -79,14 +79,14 @@ def tensor_of(x: torch.Tensor) -> chainrule.Tensor:
     if plain.layout != torch.strided:
         raise TypeError("a sparse sample")
     whole = torch.empty(0, dtype=plain.dtype).set_(plain.untyped_storage()) if plain.numel() else plain.reshape(-1)
-    memory = _made.get(("memory", whole.data_ptr(), whole.dtype))
+    memory, _ = _made.get(("memory", whole.data_ptr(), whole.dtype), (None, None))
     if memory is None:
         memory = array_of(whole).copy()
     strides = [memory.itemsize * stride for stride in plain.stride()]
     array = np.ndarray(plain.shape, memory.dtype, memory, plain.storage_offset() * memory.itemsize if plain.numel() else 0, strides)
     made = chainrule.from_numpy(array).requires_grad_(x.requires_grad)
     if _made.get("on"):
-        _made.update({("tensor", id(x)): made, ("memory", whole.data_ptr(), whole.dtype): memory})
+        _made.update({("tensor", id(x)): made, ("memory", whole.data_ptr(), whole.dtype): (memory, whole)})  # alive: its address is a key
     return made
 
 

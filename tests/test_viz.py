@@ -54,7 +54,7 @@ def scattered(seed, size=30):
         ("LogSoftmaxBackward0", "log_softmax"),
         ("SumBackward1", "sum"),
         ("LinalgQrBackward0", "linalg_qr"),
-        ("Conv2DBackward0", "conv2_d"),
+        ("Conv2DBackward0", "conv2d"),
         ("BinaryCrossEntropyWithLogitsBackward0", "binary_cross_entropy_with_logits"),
         ("MyLayerBackward", "MyLayer"),
         ("torch::autograd::CopySlices", "CopySlices"),

@@ -10,7 +10,7 @@ import threading
 
 
 class _State:
-    __slots__ = ("busy",)
+    __slots__ = ("busy", "levels")
 
 
 class _Local(threading.local):
@@ -29,18 +29,27 @@ class _Local(threading.local):
     create_graph = False  # whether the backward pass now running records itself
     task: tuple | None = None  # the backward pass now running, see autograd.engine.run
     running: object = None  # under anomaly mode, the node whose backward is running
+    batching: tuple = ()  # the calls of vmap now running, a stack of kernels.batched.Level
 
 
 state = _State()
 state.busy = 0
+state.levels = 0  # how many calls of vmap have left something behind that is still there
 local = _Local()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def occupy(count: int) -> None:
     """Add `count` (+1 or -1) to the things that ops must look out for."""
     with _lock:
         state.busy += count
+
+
+def count_level(count: int) -> None:
+    """A call of vmap begins (+1), or the last that it left is gone (-1)."""
+    with _lock:
+        state.busy += count
+        state.levels += count
 
 
 def set_grad(enabled: bool) -> bool:

@@ -20,10 +20,10 @@ from chainrule.tensor import Tensor
 
 __all__ = ["autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 
-# PyTorch's lists for the CPU (docs: "Automatic Mixed Precision package"); functions on neither take what they are given.
+# PyTorch's lists for the CPU (docs: "Automatic Mixed Precision package") and what is made of their functions; others take what they get.
 LOWER = frozenset("""
-    addbmm addmm baddbmm bmm conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d linear matmul mm prelu
-    scaled_dot_product_attention vecdot __matmul__ __rmatmul__
+    addbmm addmm baddbmm bmm chain_matmul conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d einsum linear matmul
+    mm multi_dot prelu recurrent scaled_dot_product_attention tensordot vecdot
 """.split())  # fmt: skip
 FULL = frozenset("""
     adaptive_avg_pool3d avg_pool3d binary_cross_entropy binary_cross_entropy_with_logits cdist cholesky cholesky_inverse cholesky_solve

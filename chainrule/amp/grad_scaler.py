@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.dtypes import float16, float32
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, wrap
 
 __all__ = ["GradScaler", "OptState"]
 
@@ -73,8 +73,8 @@ class GradScaler:
             return outputs
         if isinstance(outputs, Tensor):
             if self._scale is None:
-                self._scale = Tensor(np.float32(self._init_scale))
-                self._growth_tracker = Tensor(np.int32(self._init_growth_tracker))
+                self._scale = wrap(np.full((), self._init_scale, np.float32))
+                self._growth_tracker = wrap(np.full((), self._init_growth_tracker, np.int32))
             return outputs * self._scale
         if isinstance(outputs, Iterable):
             scaled = map(self.scale, outputs)

@@ -1,4 +1,8 @@
-"""`vmap`: a function of single examples becomes one of batches, by calling it for each example and stacking the results."""
+"""`vmap`: a function of single examples becomes one of batches, which runs once, each op on all examples.
+
+The tensors inside hold batched arrays (`kernels.batched`), so everything above arrays, derivatives too, is as outside. What the ops do
+with such arrays is said in `func.rules`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,15 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+from chainrule._core import modes
 from chainrule.func import tree
+from chainrule.func.levels import enter, inside, leave
+from chainrule.kernels.batched import Level, chain
 from chainrule.ops import joining, shape as ops
 from chainrule.tensor import Tensor
 
 RANDOMNESS = ("error", "different", "same")
+local = modes.local
 
 
 def vmap(
@@ -18,8 +26,9 @@ def vmap(
 ) -> Callable:  # fmt: skip
     """A function that applies `func` along dimension `in_dims` of its arguments (None: not), and stacks along `out_dims`.
 
-    `in_dims` and `out_dims` are ints, or trees of them built like the arguments and results. With `randomness` "same" each call
-    draws the same random numbers, else the next ones. `chunk_size` is accepted; examples go one by one.
+    `in_dims` and `out_dims` are ints, or trees of them built like the arguments and results. Random numbers are the same for all
+    examples or different, as `randomness` says; with "error" drawing some is a RuntimeError. `chunk_size` is how many examples run
+    at once (None: all).
 
     Example:
         >>> vmap(torch.dot)(ones(2, 3), ones(2, 3))
@@ -30,35 +39,54 @@ def vmap(
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
     title = name_of(func)
-    if not all([isinstance(d, int) for d in tree.leaves(out_dims)]):
-        raise ValueError(
-            f"vmap({title}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of ints representing "
-            "where in the outputs the vmapped dimension should appear."
-        )
 
     @wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not all([isinstance(d, int) for d in tree.leaves(out_dims)]):
+            raise ValueError(
+                f"vmap({title}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of ints representing "
+                "where in the outputs the vmapped dimension should appear."
+            )
         dims = dims_of(title, in_dims, args)
         flat = tree.leaves(args)
-        sizes = [t._data.shape[d] for t, d in zip(flat, dims, strict=True) if d is not None]
-        if not sizes:
-            raise ValueError("vmap: Expected at least one Tensor to vmap over")
-        if any([n != sizes[0] for n in sizes]):
-            raise ValueError(
-                f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the mapped dimension"
-            )
-        from chainrule._core.generator import default_generator
-
-        state = default_generator.get_state() if randomness == "same" else None
+        size = size_of(flat, dims)
+        if chunk_size is None or chunk_size >= size:
+            return once(func, title, args, flat, dims, out_dims, randomness, size, kwargs)
         results = []
-        for i in range(sizes[0]):
-            if state is not None:
-                default_generator.set_state(state)
-            example = [t if d is None else ops.select(t, d, i) for t, d in zip(flat, dims, strict=True)]
-            results.append(func(*tree.filled(args, example), **kwargs))
-        return stacked(title, results, out_dims)
+        for start in range(0, size, chunk_size):
+            stop = min(start + chunk_size, size)
+            part = [t if d is None else ops.slice_dim(t, d, start, stop, 1) for t, d in zip(flat, dims, strict=True)]
+            results.append(once(func, title, args, part, dims, out_dims, randomness, stop - start, kwargs))
+        return chunks_joined(title, results, out_dims)
 
     return wrapper
+
+
+def once(
+    func: Callable, title: str, args: tuple, flat: list, dims: list, out_dims: Any, randomness: str, size: int, kwargs: dict
+) -> Any:  # fmt: skip
+    """The call on all examples at once."""
+    level = Level(size, randomness)
+    outer = local.batching
+    given = [t if d is None else enter(inside(t, outer) if t.requires_grad else t, d, level) for t, d in zip(flat, dims, strict=True)]
+    local.batching = (*outer, level)
+    try:
+        result = func(*tree.filled(args, given), **kwargs)
+    finally:
+        local.batching = outer
+    return unwrapped(title, result, out_dims, level)
+
+
+def size_of(flat: list, dims: list) -> int:
+    """How many examples there are."""
+    sizes = [t._data.shape[d] for t, d in zip(flat, dims, strict=True) if d is not None]
+    if not sizes:
+        raise ValueError("vmap: Expected at least one Tensor to vmap over")
+    if any([n != sizes[0] for n in sizes]):
+        raise ValueError(
+            f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the mapped dimension"
+        )
+    return sizes[0]
 
 
 def name_of(func: Any) -> str:
@@ -102,26 +130,43 @@ def dims_of(title: str, in_dims: Any, args: tuple) -> list:
     return dims
 
 
-def stacked(title: str, results: list, out_dims: Any) -> Any:
-    """The results of all calls, stacked."""
-    first = results[0]
-    if isinstance(first, Tensor) and isinstance(out_dims, tuple) and len(out_dims) == 1:
+def spread_out(title: str, out_dims: Any, result: Any) -> list:
+    """For each leaf of the result the dimension that the examples get, or None."""
+    if isinstance(out_dims, tuple) and len(out_dims) == 1 and isinstance(result, Tensor):
         out_dims = out_dims[0]
-    dims = tree.spread(out_dims, first)
+    dims = tree.spread(out_dims, result)
     if dims is None:
         raise ValueError(
-            f"vmap({title}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of `outputs`."
+            f"vmap({title}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of `outputs`. out_dims has "
+            f"structure {tree.pattern(out_dims)} but outputs has structure {tree.pattern(result)}."
         )
-    columns = zip(*[tree.leaves(r) for r in results], strict=True)
-    return tree.filled(first, [along(title, column, d) for column, d in zip(columns, dims, strict=True)])
+    return dims
 
 
-def along(title: str, values: tuple, dim: int | None) -> Any:
+def unwrapped(title: str, result: Any, out_dims: Any, level: Level) -> Any:
+    """The results as tensors with the dimension of the examples."""
+    dims = spread_out(title, out_dims, result)
+    return tree.filled(result, [outside(title, t, d, level) for t, d in zip(tree.leaves(result), dims, strict=True)])
+
+
+def outside(title: str, t: Any, dim: int | None, level: Level) -> Any:
     if dim is None:
-        return values[0]
-    if not all([isinstance(v, Tensor) for v in values]):
+        if isinstance(t, Tensor) and level in chain(t._data):
+            raise ValueError(f"vmap({title}, ...): `{title}` can not return a BatchedTensor when out_dim is None")
+        return t
+    if not isinstance(t, Tensor):
         raise ValueError(
-            f"vmap({title}, ...): `{title}` must only return Tensors, got type {type(values[0])}. Did you mean to set out_dims= to "
-            "None for output?"
+            f"vmap({title}, ...): `{title}` must only return Tensors, got type {type(t)}. Did you mean to set out_dims= to None for output?"
         )
-    return joining.stack(values, dim % (values[0]._data.ndim + 1))
+    rank = t._data.ndim + 1
+    if not -rank <= dim < rank:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
+    return leave(t, dim % rank, level)
+
+
+def chunks_joined(title: str, results: list, out_dims: Any) -> Any:
+    """The results of all chunks as one."""
+    first = results[0]
+    dims = spread_out(title, out_dims, first)
+    columns = zip(*[tree.leaves(r) for r in results], strict=True)
+    return tree.filled(first, [c[0] if d is None else joining.cat(c, d % c[0]._data.ndim) for c, d in zip(columns, dims, strict=True)])

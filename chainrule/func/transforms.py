@@ -17,6 +17,7 @@ from chainrule.autograd import forward_ad, gradients
 from chainrule.autograd.grad_mode import enable_grad
 from chainrule.autograd.node import Node, Output
 from chainrule.func import tree
+from chainrule.func.levels import inside
 from chainrule.ops import joining, shape as ops
 from chainrule.ops.primitive import INEXACT, edge_of
 from chainrule.tensor import Tensor, wrap
@@ -74,7 +75,7 @@ def fresh(t: Any) -> Tensor:
     """A tensor to differentiate by, connected to t if t is tracked and gradients were on when the transform was called."""
     if not isinstance(t, Tensor):
         raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
-    new = ops.view(t, t._data.shape)
+    new = inside(ops.view(t, t._data.shape), modes.local.batching)
     if not new._tracked and t._data.dtype in INEXACT:
         new._base, new._tracked = None, True
     return new

@@ -17,7 +17,7 @@ from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable
 from chainrule.ops.overrides import public
 from chainrule.ops.shape import Layout, derive, layout_of, look
-from chainrule.tensor import Tensor, root_memory
+from chainrule.tensor import Tensor, root_memory, watch
 
 LAST = {channels_last: (4, (0, 2, 3, 1)), channels_last_3d: (5, (0, 2, 3, 4, 1))}
 DETACHED_VIEW = (
@@ -193,6 +193,8 @@ def as_subclass(input: Tensor, cls: type) -> Any:
         )
     y = look(ops.alias, input, input._data[...])
     y.__class__ = cls
+    if cls._watched:
+        watch(y)
     return y
 
 

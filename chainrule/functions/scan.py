@@ -93,9 +93,19 @@ def softened(name: str, op: Primitive, words: str) -> Callable:
         over = (wrap_dim(dim, ndim),)
         return finish(name, quick(input, over if ndim else ()), out)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = words
-    return public(function)
+    slow = public(function)
+
+    def shortest(input: Tensor, dim: Any = None, *others: Any, **named: Any) -> Tensor:
+        if dim.__class__ is int and not others and not named and isinstance(input, Tensor) and not state.busy:
+            ndim = input._data.ndim
+            if input._data.dtype in FAST and -ndim <= dim < ndim:
+                return op.quick(input, (dim % ndim,))
+        return slow(input, *others, **named) if dim is None else slow(input, dim, *others, **named)
+
+    slow.shown = shortest
+    shortest.__name__ = shortest.__qualname__ = function.__name__ = name
+    shortest.__doc__ = words
+    return shortest
 
 
 softmax = softened(

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from typing import Any
 
 BLOCK = 1 << 16  # elements to a block
-MANY = 1 << 18  # elements that are worth sharing out
+MANY = 1 << 17  # elements that are worth sharing out
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
 _count = min(_cores, int(_limit)) if _limit.isdigit() and int(_limit) else _cores
@@ -30,10 +30,10 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Share large arrays out among `n` threads. TypeError unless it is an int, RuntimeError unless it is positive."""
+    """Share large arrays out among `n` threads; RuntimeError unless it is a positive int."""
     global _count, _pool
     if not isinstance(n, int) or isinstance(n, bool):
-        raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     if n < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
     _count, _pool = n, None

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule._core import modes
 from chainrule._core.types import device as Device
 from chainrule.functions.creation import element
-from chainrule.tensor import Tensor, adopt
+from chainrule.ops.overrides import run_plain
+from chainrule.tensor import Tensor, adopt, disabled_torch_function
 
 __all__ = ["Parameter", "UninitializedParameter", "is_lazy", "Buffer", "UninitializedBuffer", "UninitializedTensorMixin"]
 
@@ -60,7 +60,7 @@ class Parameter(Tensor, metaclass=_Marked):
         tensor([1., 1.], requires_grad=True)
     """
 
-    _plain = True
+    __torch_function__ = classmethod(disabled_torch_function)  # type: ignore[assignment]
     _mark = "_is_param"
     _is_param = True
 
@@ -94,7 +94,7 @@ class Buffer(Tensor, metaclass=_Marked):
         ['count']
     """
 
-    _plain = True
+    __torch_function__ = classmethod(disabled_torch_function)  # type: ignore[assignment]
     _mark = "_is_buffer"
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Any:
@@ -115,17 +115,13 @@ class UninitializedTensorMixin:
         if device is not None:
             Device(device)
         t = adopt(cls, np.empty(0, element(dtype)))
-        modes.occupy(1)  # ops look for __torch_function__ as long as such a tensor lives
         return t.requires_grad_(requires_grad)
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Become an ordinary parameter or buffer of the given shape, uninitialised."""
         self._data = np.empty(tuple(shape), self._data.dtype if dtype is None else element(dtype))
         self.__class__ = self.cls_to_become
-        modes.occupy(-1)
-
-    def __del__(self) -> None:
-        modes.occupy(-1)
+        self._end_watch()
 
     @property
     def shape(self) -> Any:
@@ -151,11 +147,7 @@ class UninitializedTensorMixin:
     def __torch_function__(cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
         if func.__name__ not in ALLOWED:
             raise ValueError(f"Attempted to use an uninitialized parameter in {func}. {NO_VALUE.format(cls.__name__)}")
-        before, modes.local.overrides = modes.local.overrides, False
-        try:
-            result = func(*args, **(kwargs or {}))
-        finally:
-            modes.local.overrides = before
+        result = run_plain(func, args, kwargs or {})
         return cls.make(result.requires_grad, None, result.dtype) if type(result) is Tensor else result
 
 
@@ -167,7 +159,6 @@ def is_lazy(param: Any) -> bool:
 class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
     """A Parameter whose shape is not known yet; `materialize(shape)` makes it a Parameter."""
 
-    _plain = True
     cls_to_become = Parameter
 
     def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
@@ -176,8 +167,6 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: igno
 
 class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]
     """A buffer whose shape is not known yet; `materialize(shape)` makes it a Tensor."""
-
-    _plain = True
 
     def __new__(cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True) -> Any:
         t = cls.make(requires_grad, device, dtype)

@@ -84,7 +84,7 @@ def write_over(op: Writing, operands: tuple) -> Tensor:
     busy = modes.state.busy
     recording = not busy or modes.local.grad
     check_writable(target, recording)
-    if busy and modes.local.dual_level >= 0:
+    if busy and (modes.local.dual_level >= 0 or modes.state.levels):
         return overwrite(target, op(snapshot(target), *operands[1:]))
     inputs, statics = operands[: op.arity], operands[op.arity :]
     arrays = tuple([t._data if isinstance(t, Tensor) else t for t in inputs])

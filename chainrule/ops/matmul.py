@@ -29,7 +29,7 @@ def adjoint(a: Any) -> Any:
 
 def flat(a: Any) -> Any:
     """All dimensions but the last made one."""
-    return a if a.ndim == 2 else reshape(a, (-1, a.shape[-1]) if a.size else (prod(a.shape[:-1]), a.shape[-1]))
+    return a if a.ndim == 2 else reshape(a, (-1, a.shape[-1]) if a.shape[-1] else (prod(a.shape[:-1]), 0))
 
 
 def prod(shape: tuple) -> int:

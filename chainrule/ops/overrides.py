@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from chainrule._core import modes
@@ -14,26 +14,24 @@ def claims(value: Any) -> bool:
     return getattr(type(value), "__torch_function__", None) is not None
 
 
-def _candidates(args: Any, found: list) -> list:
+def candidates(args: Iterable[Any]) -> list:
+    """The arguments that have a say in a call, one of each type, subclasses before the classes that they come from."""
+    found: list = []
     for v in args:
-        if isinstance(v, (list, tuple)):
-            _candidates(v, found)
-        elif (not isinstance(v, Tensor) and claims(v)) or (isinstance(v, Tensor) and type(v).__torch_function__ is not None):
-            if type(v) not in [type(f) for f in found]:
-                # A subclass speaks before the class it comes from.
-                place = next((i for i, f in enumerate(found) if issubclass(type(v), type(f))), len(found))
-                found.insert(place, v)
+        for member in candidates(v) if isinstance(v, (list, tuple)) else (v,):
+            if member._watched if isinstance(member, Tensor) else claims(member):
+                if type(member) not in [type(f) for f in found]:
+                    place = next((i for i, f in enumerate(found) if issubclass(type(member), type(f))), len(found))
+                    found.insert(place, member)
     return found
 
 
-def dispatch(function: Callable, args: tuple, kwargs: dict) -> tuple[bool, Any]:
+def dispatch(function: Callable, args: tuple, kwargs: dict, relevant: tuple | None = None) -> tuple[bool, Any]:
     """Offer a call to modes and overriding arguments; (True, result) if one took it."""
     local = modes.local
     if not local.overrides:
         return False, None
-    found = _candidates(args, [])
-    if kwargs:
-        _candidates(kwargs.values(), found)
+    found = candidates((*args, *kwargs.values()) if relevant is None else relevant)
     types = tuple([type(v) for v in found])
     if local.function_modes:
         mode, local.function_modes = local.function_modes[-1], local.function_modes[:-1]
@@ -46,16 +44,52 @@ def dispatch(function: Callable, args: tuple, kwargs: dict) -> tuple[bool, Any]:
         if result is not NotImplemented:
             return True, result
     if found:
-        name = f"torch.{function.__name__}"
-        raise TypeError(f"no implementation found for '{name}' on types that implement __torch_function__: {list(types)}")
+        handlers = "\n".join([f"  - tensor subclass {t}" for t in types])
+        raise TypeError(
+            f"Multiple dispatch failed for 'torch.{function.__name__}'; all __torch_function__ handlers returned NotImplemented:\n\n"
+            f"{handlers}\n"
+        )
     return False, None
+
+
+def run_plain(function: Callable, args: tuple, kwargs: dict) -> Any:
+    """Call a function as if its arguments were plain Tensors."""
+    before, modes.local.overrides = modes.local.overrides, False
+    try:
+        return function(*args, **kwargs)
+    finally:
+        modes.local.overrides = before
+
+
+def run_for_subclass(cls: type, function: Callable, types: Sequence[type], args: tuple, kwargs: dict) -> Any:
+    """What `Tensor.__torch_function__` does: the results of functions on tensors of class `cls` are of it too."""
+    if not all([issubclass(cls, t) for t in types]):
+        return NotImplemented
+    return converted(run_plain(function, args, kwargs), cls)
+
+
+def converted(result: Any, cls: type) -> Any:
+    """The tensors of a result as members of `cls`."""
+    if isinstance(result, Tensor):
+        if cls is Tensor or isinstance(result, cls):
+            return result
+        from chainrule.functions.memory import as_subclass
+
+        return as_subclass(result, cls)
+    if isinstance(result, (tuple, list)):
+        items = [converted(v, cls) for v in result]
+        return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
+    return result
 
 
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
 
 
-def public(function: Callable) -> Callable:
-    """Make a public function one that subclasses and modes can override, and that knows its arguments by NumPy's names too."""
+def public(function: Callable) -> Any:
+    """Make a public function one that subclasses and modes can override, and that knows its arguments by NumPy's names too.
+
+    They see it as its `shown`: itself, or the function with a shorter way that called it.
+    """
     from functools import wraps
 
     state = modes.state
@@ -68,9 +102,11 @@ def public(function: Callable) -> Callable:
         if kwargs and not others.keys().isdisjoint(kwargs):
             kwargs = {others.get(name, name): value for name, value in kwargs.items()}
         if state.busy:
-            done, value = dispatch(call, args, kwargs)
+            done, value = dispatch(shown.shown, args, kwargs)
             if done:
                 return value
         return function(*args, **kwargs)
 
+    shown: Any = call
+    shown.shown = call
     return call

@@ -19,6 +19,7 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule._core.silence import restore, silence
 from chainrule.autograd.node import next_sequence
+from chainrule.kernels.elementwise import MANY, blockwise
 from chainrule.ops import overrides
 from chainrule.ops.primitive import Primitive, argument_names, conjugate, postponed
 from chainrule.tensor import Tensor, adopt, sync
@@ -72,10 +73,18 @@ class Pointwise(Primitive):
         if not callable(rule):
             return "g" if rule == 1 else "-g"
         names = argument_names(rule)
-        call = f"d_{name}({', '.join(names)})"
-        if "g" in names:
-            return call
-        return f"g * conjugate({call})" if conj else f"g * {call}"
+        product = f"d_{name}({', '.join(names)})"
+        if "g" not in names:
+            names = ("g", *names)
+            product = f"g * conjugate({product})" if conj else f"g * {product}"
+        given = ", ".join(names)
+        return f"({product} if few else blockwise(lambda {given}: {product}, {given}))"
+
+    def vjp_lines(self, conj: bool, scope: dict[str, Any]) -> list[str]:
+        scope |= {"ndarray": np.ndarray, "MANY": MANY, "blockwise": blockwise}
+        head, *rest = super().vjp_lines(conj, scope)
+        few = ["    few = g.__class__ is not ndarray or g.size < MANY"] if any([callable(r) for r in self.rules.values()]) else []
+        return [head, *few, *rest]
 
     def compile_function(self, operator: bool) -> Callable:
         """Write out the eager path for this op's number of inputs and what its rules save."""
@@ -83,7 +92,7 @@ class Pointwise(Primitive):
             "kernel": self.kernel, "slow": self.slow, "slow_operator": self.slow_operator, "node_class": getattr(self, "node", None),
             "state": modes.state, "Tensor": Tensor, "sync": sync, "ndarray": np.ndarray, "asarray": np.asarray, "new": object.__new__,
             "F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "next_sequence": next_sequence, "NEVER": _NEVER,
-            "broadcast_error": broadcast_error, "scalar_class": self.scalar_nodes[1] or getattr(self, "node", None),
+            "MANY": MANY, "blockwise": blockwise, "broadcast_error": broadcast_error, "scalar_class": self.scalar_nodes[1] or getattr(self, "node", None),
         }  # fmt: skip
         given = ", ".join(self.public)
         return postponed(self.name, "function", f"{given}, *, out=None", f"{given}, out=out", lambda: self.eager_lines(operator), scope)
@@ -117,12 +126,12 @@ class Pointwise(Primitive):
                 lines += [f"    elif {second}.__class__ is float or {second}.__class__ is int:", f"        b = {second}; tb = False"]
             lines += [
                 f"    else: {slow}",
-                "    try: y = kernel(a, b)",
+                "    try: y = kernel(a, b) if a.size < MANY else blockwise(kernel, a, b)",
                 "    except ValueError: raise broadcast_error(a, b) from None",
                 f"    except OverflowError: {slow}",
             ]
         else:
-            lines += ["    y = kernel(a)"]
+            lines += ["    y = kernel(a) if a.size < MANY else blockwise(kernel, a)"]
         lines += [
             "    if y.__class__ is not ndarray: y = asarray(y)",
             "    t = new(Tensor); t._data = y; t._base = t._grad = None; t._versions = version = [0, 0]",
@@ -180,7 +189,7 @@ class Pointwise(Primitive):
 
     def slow(self, args: tuple, out: Any = None) -> Any:
         """Any dtypes, scalars, modes and `out=`."""
-        if modes.state.busy:
+        if modes.state.busy or any([overrides.claims(v) for v in args if not isinstance(v, Tensor)]):
             done, value = overrides.dispatch(self.function, args, {} if out is None else {"out": out})
             if done:
                 return value

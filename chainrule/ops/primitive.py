@@ -31,9 +31,11 @@ import numpy as np
 
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, as_function, next_sequence
+from chainrule.kernels.batched import Batched
 from chainrule.tensor import Tensor, adopt, sync
 
 ndarray = np.ndarray
+state = modes.state
 OWN_FILES = (str(Path(__file__).parents[1]), "<chainrule ")
 INEXACT = frozenset(d.numpy for d in dtypes.ALL if d.category >= dtypes.FLOATING)
 _COMPLEX = frozenset(d.numpy for d in dtypes.ALL if d.is_complex)
@@ -82,7 +84,7 @@ class RecordedNode(Node):
             return value
         if isinstance(value, tuple):
             return tuple([with_edge(v, e) for v, e in zip(value, self.edges, strict=True)])
-        if not isinstance(value, (ndarray, Tensor, np.generic)):
+        if not isinstance(value, (ndarray, Tensor, np.generic, Batched)):
             return value
         if name in prim.inputs:
             return with_edge(value, self.edges[prim.inputs.index(name)])
@@ -137,8 +139,13 @@ def bare(value: Any) -> Any:
     return value._data if isinstance(value, Tensor) else value
 
 
+def as_array(value: Any) -> Any:
+    """A result of a kernel as what a Tensor holds."""
+    return value if value.__class__ is ndarray or value.__class__ is Batched else np.asarray(value)
+
+
 def with_edge(value: Any, edge: Any) -> Any:
-    data = value._data if isinstance(value, Tensor) else np.asarray(value)
+    data = value._data if isinstance(value, Tensor) else as_array(value)
     if edge is None:
         return adopt(Tensor, data)
     t = adopt(Tensor, data)
@@ -277,18 +284,30 @@ class Primitive:
             if isinstance(t, Tensor):
                 break
         else:
-            return self.kernel(*args)
+            return self.compute(*args)
         arrays = tuple([t._data if isinstance(t, Tensor) else t for t in inputs])
         statics = args[1:] if self.variadic is True else args[self.arity :]
-        result = self.kernel(arrays, *statics) if self.variadic is True else self.kernel(*arrays, *statics)
+        result = self.compute(arrays, *statics) if self.variadic is True else self.compute(*arrays, *statics)
         return self.record(inputs, arrays, statics, result)
+
+    def compute(self, *args: Any) -> Any:
+        """The kernel, on arrays, batched ones too."""
+        if state.levels:
+            from chainrule.func.rules import computed
+
+            return computed(self, args)
+        return self.kernel(*args)
 
     def record(self, inputs: Sequence, arrays: tuple, statics: tuple, result: Any) -> Any:
         """Wrap the kernel's result and, if an input is tracked, leave a node that knows how to go back."""
         several = isinstance(result, (tuple, list))
-        outs = [adopt(Tensor, r if r.__class__ is ndarray else np.asarray(r)) for r in (result if several else (result,))]
+        outs = [adopt(Tensor, r if r.__class__ is ndarray else as_array(r)) for r in (result if several else (result,))]
         local = modes.local
-        watched = modes.state.busy
+        watched = state.busy
+        if state.levels and self.differentiable:
+            from chainrule.func.levels import lifted
+
+            inputs, arrays = lifted(self, inputs, arrays, outs)
         edges = node = None
         if self.differentiable and (not watched or (local.grad and not local.inference)):
             edges = [edge_of(t) if isinstance(t, Tensor) else None for t in inputs]

@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import Output, next_sequence
+from chainrule.kernels.batched import Batched
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.primitive import Primitive, edge_of, linear, mark_view
 from chainrule.tensor import Tensor, adopt, root_memory, sync
@@ -123,7 +124,11 @@ def window(a: Any, shape: tuple, strides: tuple, start: int = 0, inside: bool = 
     Unlike NumPy's `as_strided` it is quick, may be written to if `a` may, and cannot leave the memory. `inside`: it looks at
     nothing but what `a` spans.
     """
-    memory = a = np.asarray(a)
+    if not isinstance(a, np.ndarray):
+        if isinstance(a, Batched):
+            return a.window(shape, strides, start, window)  # type: ignore[return-value]
+        a = np.asarray(a)
+    memory = a
     if 0 in shape:
         return np.empty(shape, a.dtype)
     if not (inside and a.flags.c_contiguous):

@@ -2,48 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from chainrule._core.silence import restore, silence
+from chainrule.kernels import rows
 from chainrule.ops.pointwise import exp
 from chainrule.ops.primitive import conjugate as conj, general
 from chainrule.ops.reduce import keep, sum, widened
 
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 _max, _add = np.maximum.reduce, np.add.reduce
+
+
+def along_rows(kernel: Callable, dim: tuple, *arrays: Any) -> Any:
+    """`kernel` of the arrays as matrices whose rows are `dim`; None if that is not the last dimension of floats, or nothing is there."""
+    a = arrays[-1]
+    shape, dtype = a.shape, a.dtype
+    if (dtype is not F32 and dtype is not F64) or dim != (len(shape) - 1,) or not a.size:
+        return None
+    if len(shape) == 2 and a.flags.c_contiguous:
+        return kernel(*arrays)
+    return kernel(*[np.ascontiguousarray(v).reshape(-1, shape[-1]) for v in arrays]).reshape(shape)
 
 
 def shifted(a: Any, dim: tuple) -> Any:
     """a minus its maximum over `dim`, fresh memory."""
     a = widened(a)
-    return a - _max(a, dim, None, None, True)
+    return np.asarray(a - _max(a, dim, None, None, True))
 
 
 @general(a=lambda g, y, dim: unsoftmax(g, y, dim))
 def softmax(a: Any, dim: tuple) -> Any:
     """exp(a) scaled to sum to 1 over `dim`."""
+    y = along_rows(rows.softmax, dim, a)
+    if y is not None:
+        return y
     if not a.size:
         return a.copy()
-    y = np.asarray(shifted(a, dim))
+    y = shifted(a, dim)
     np.exp(y, y)
     y /= _add(y, dim, None, None, True)
     return y if y.dtype is a.dtype else y.astype(a.dtype)
 
 
-def unsoftmax(g: Any, y: Any, dim: tuple) -> Any:
-    g = g * y
-    return g - y * sum(g, dim, True)
+@general(
+    a=lambda g, b, dim: unsoftmax(g, b, dim), b=lambda g, a, b, dim: g * (a - sum(a * b, dim, True)) - a * sum(g * b, dim, True),
+    node="SoftmaxBackwardDataBackward0",
+)  # fmt: skip
+def unsoftmax(a: Any, b: Any, dim: tuple) -> Any:
+    """The cotangent of softmax's input, a being that of its result b."""
+    y = along_rows(rows.unsoftmax, dim, a, b)
+    if y is not None:
+        return y
+    y = a * b
+    return y - b * _add(y, dim, None, None, True)
 
 
-@general(a=lambda g, y, dim: g - exp(y) * sum(g, dim, True))
+@general(a=lambda g, y, dim: unlog_softmax(g, y, dim))
 def log_softmax(a: Any, dim: tuple) -> Any:
     """The logarithm of `softmax`, without computing it."""
+    y = along_rows(rows.log_softmax, dim, a)
+    if y is not None:
+        return y
     if not a.size:
         return a.copy()
-    y = np.asarray(shifted(a, dim))
+    y = shifted(a, dim)
     y -= np.log(_add(np.exp(y), dim, None, None, True))
     return y if y.dtype is a.dtype else y.astype(a.dtype)
+
+
+@general(
+    a=lambda g, b, dim: g - sum(g * exp(b), dim, True), b=lambda g, a, b, dim: -g * exp(b) * sum(a, dim, True),
+    node="LogSoftmaxBackwardDataBackward0",
+)  # fmt: skip
+def unlog_softmax(a: Any, b: Any, dim: tuple) -> Any:
+    """The cotangent of log_softmax's input, a being that of its result b."""
+    y = along_rows(rows.unlog_softmax, dim, a, b)
+    return a - np.exp(b) * _add(a, dim, None, None, True) if y is None else y
 
 
 @general(a=lambda g, a, y, dim, keepdim: keep(g, a, dim, keepdim) * conj(exp(a - keep(y, a, dim, keepdim))))

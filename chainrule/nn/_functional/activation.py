@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule._core import dtypes
+from chainrule._core import dtypes, modes
 from chainrule.functions.arguments import as_dtype, require_tensor, wrap_dim
 from chainrule.kernels.random import exponential, uniform
 from chainrule.nn._functional.arguments import legacy, require_floating
@@ -21,6 +21,8 @@ from chainrule.ops.shape import cast, reshape
 from chainrule.tensor import Tensor, wrap
 
 relu_function = ops.relu.function
+state = modes.state
+FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 
 
 def applied(name: str, inplace: bool, function: Callable, input: Tensor, *settings: Any) -> Tensor:
@@ -64,7 +66,6 @@ def along(name: str, kernel: Callable, input: Tensor, dim: Any, stacklevel: int,
     return kernel(input, (dim,) if input._data.ndim else ())
 
 
-@public
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(x) scaled to sum to 1 along `dim`; `dtype` is the type to compute in.
 
@@ -72,6 +73,15 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
         >>> softmax(zeros(2), 0)
         tensor([0.5000, 0.5000])
     """
+    if dtype is None and dim.__class__ is int and isinstance(input, Tensor) and not state.busy and input._data.dtype in FAST:
+        ndim = input._data.ndim
+        if -ndim <= dim < ndim:  # type: ignore[operator]
+            return soft.softmax.quick(input, (dim % ndim,))  # type: ignore[operator]
+    return softmax_any(input, dim, _stacklevel + 1, dtype)
+
+
+@public
+def softmax_any(input: Tensor, dim: int | None, _stacklevel: int, dtype: Any) -> Tensor:
     return along("softmax", soft.softmax, input, dim, _stacklevel, dtype)
 
 
@@ -82,7 +92,6 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     return along("softmin", soft.softmax, -input, dim, _stacklevel, dtype)  # type: ignore[operator]
 
 
-@public
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along `dim`, computed without overflow.
 
@@ -90,7 +99,19 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
         >>> log_softmax(zeros(2), 0)
         tensor([-0.6931, -0.6931])
     """
+    if dtype is None and dim.__class__ is int and isinstance(input, Tensor) and not state.busy and input._data.dtype in FAST:
+        ndim = input._data.ndim
+        if -ndim <= dim < ndim:  # type: ignore[operator]
+            return soft.log_softmax.quick(input, (dim % ndim,))  # type: ignore[operator]
+    return log_softmax_any(input, dim, _stacklevel + 1, dtype)
+
+
+@public
+def log_softmax_any(input: Tensor, dim: int | None, _stacklevel: int, dtype: Any) -> Tensor:
     return along("log_softmax", soft.log_softmax, input, dim, _stacklevel, dtype)
+
+
+softmax_any.shown, log_softmax_any.shown = softmax, log_softmax
 
 
 # Element by element

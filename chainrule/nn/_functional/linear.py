@@ -137,7 +137,7 @@ def linear_any(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
     return linear_any(input, weight) + bias  # type: ignore[operator]
 
 
-linear_any.__wrapped__.__name__ = linear_any.__name__ = "linear"  # what overrides see
+linear_any.shown = linear
 
 
 def unequal(input: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

@@ -149,7 +149,7 @@ def cross_entropy_any(
     return pick(logs, target, weight, ignore_index, reduction)
 
 
-cross_entropy_any.__wrapped__.__name__ = cross_entropy_any.__name__ = "cross_entropy"  # what overrides see
+cross_entropy_any.shown = cross_entropy
 
 
 def class_logs(input: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from chainrule.autograd.gradients import grad
 from chainrule.functions import cat, stack, zeros
 from chainrule.kernels import recurrent as kernels
 from chainrule.nn import functional as F
+from chainrule.ops.overrides import public
 from chainrule.ops.primitive import alias, general
 from chainrule.tensor import Tensor
 
@@ -205,6 +206,7 @@ def layer_weights(flat: Sequence, bias: bool, projected: bool) -> list[tuple]:
     return grouped
 
 
+@public
 def recurrent(
     mode: str, input: Tensor, state: State, flat: Sequence, bias: bool, layers: int, dropout: float, training: bool, both: bool,
     sizes: list[int] | None,

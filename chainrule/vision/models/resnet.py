@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from chainrule import nn
 from chainrule.nn.modules.container import Sequential
 from chainrule.nn.modules.module import Module
 from chainrule.tensor import Tensor
+from chainrule.vision.models.weights import WeightsEnum, builder, published
 
-__all__ = ["BasicBlock", "Bottleneck", "ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+__all__ = [
+    "ResNet", "ResNet18_Weights", "ResNet34_Weights", "ResNet50_Weights", "ResNet101_Weights", "ResNet152_Weights",
+    "ResNeXt50_32X4D_Weights", "ResNeXt101_32X8D_Weights", "ResNeXt101_64X4D_Weights", "Wide_ResNet50_2_Weights",
+    "Wide_ResNet101_2_Weights", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d",
+    "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2",
+]  # fmt: skip
 
 Norm = Callable[[int], Module]
 
@@ -149,24 +156,28 @@ class ResNet(Module):
         return self.fc(self.avgpool(x).flatten(1))
 
 
-def resnet(name: str, block: Any, layers: list[int]) -> Callable[..., ResNet]:
-    def build(*, weights: Any = None, progress: bool = True, pretrained: bool = False, **kwargs: Any) -> ResNet:
-        if weights is not None or pretrained:
-            raise NotImplementedError(f"{name}: trained weights are not downloaded yet; build with weights=None and use load_state_dict")
-        return ResNet(block, layers, **kwargs)
-
-    build.__name__ = build.__qualname__ = name
-    build.__doc__ = f"""A {name.replace("resnet", "ResNet-")}, initialised at random; keyword arguments go to `ResNet`.
-
-    Example:
-        >>> {name}(num_classes=10)(rand(1, 3, 64, 64)).shape
-        torch.Size([1, 10])
-    """
-    return build
+def resnet(name: str, weights: type[WeightsEnum], block: Any, layers: list[int], **fixed: int) -> Callable[..., ResNet]:
+    return builder(__name__, name, weights, partial(ResNet, block, layers, **fixed))
 
 
-resnet18 = resnet("resnet18", BasicBlock, [2, 2, 2, 2])
-resnet34 = resnet("resnet34", BasicBlock, [3, 4, 6, 3])
-resnet50 = resnet("resnet50", Bottleneck, [3, 4, 6, 3])
-resnet101 = resnet("resnet101", Bottleneck, [3, 4, 23, 3])
-resnet152 = resnet("resnet152", Bottleneck, [3, 8, 36, 3])
+ResNet18_Weights = published("ResNet18_Weights", __name__)
+ResNet34_Weights = published("ResNet34_Weights", __name__)
+ResNet50_Weights = published("ResNet50_Weights", __name__)
+ResNet101_Weights = published("ResNet101_Weights", __name__)
+ResNet152_Weights = published("ResNet152_Weights", __name__)
+ResNeXt50_32X4D_Weights = published("ResNeXt50_32X4D_Weights", __name__)
+ResNeXt101_32X8D_Weights = published("ResNeXt101_32X8D_Weights", __name__)
+ResNeXt101_64X4D_Weights = published("ResNeXt101_64X4D_Weights", __name__)
+Wide_ResNet50_2_Weights = published("Wide_ResNet50_2_Weights", __name__)
+Wide_ResNet101_2_Weights = published("Wide_ResNet101_2_Weights", __name__)
+
+resnet18 = resnet("resnet18", ResNet18_Weights, BasicBlock, [2, 2, 2, 2])
+resnet34 = resnet("resnet34", ResNet34_Weights, BasicBlock, [3, 4, 6, 3])
+resnet50 = resnet("resnet50", ResNet50_Weights, Bottleneck, [3, 4, 6, 3])
+resnet101 = resnet("resnet101", ResNet101_Weights, Bottleneck, [3, 4, 23, 3])
+resnet152 = resnet("resnet152", ResNet152_Weights, Bottleneck, [3, 8, 36, 3])
+resnext50_32x4d = resnet("resnext50_32x4d", ResNeXt50_32X4D_Weights, Bottleneck, [3, 4, 6, 3], groups=32, width_per_group=4)
+resnext101_32x8d = resnet("resnext101_32x8d", ResNeXt101_32X8D_Weights, Bottleneck, [3, 4, 23, 3], groups=32, width_per_group=8)
+resnext101_64x4d = resnet("resnext101_64x4d", ResNeXt101_64X4D_Weights, Bottleneck, [3, 4, 23, 3], groups=64, width_per_group=4)
+wide_resnet50_2 = resnet("wide_resnet50_2", Wide_ResNet50_2_Weights, Bottleneck, [3, 4, 6, 3], width_per_group=128)
+wide_resnet101_2 = resnet("wide_resnet101_2", Wide_ResNet101_2_Weights, Bottleneck, [3, 4, 23, 3], width_per_group=128)

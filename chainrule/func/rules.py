@@ -1,0 +1,493 @@
+"""Batching rules: how a primitive runs on all examples of a `vmap` at once.
+
+Most need none. A pointwise op broadcasts; a kernel made of NumPy's functions runs on batched arrays as it is, since those know NumPy
+(`kernels.batched`). The others are stated here, mostly as one of few forms: the kernel itself on arrays with the examples in front,
+after its statics were told of that dimension. What is left goes example by example, with a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from chainrule.func.levels import DOORS
+from chainrule.kernels.batched import (
+    Batched,
+    Level,
+    NotBatched,
+    aligned,
+    elementwise,
+    example,
+    front,
+    inner,
+    is_mapped,
+    matmul,
+    one_by_one,
+    put_at,
+    take_at,
+    top,
+    wrapped,
+)
+from chainrule.ops import conv, embedding, fft, index, joining, linalg, norm, order, padding, placing, pool, reduce, scan, shape, shuffle
+from chainrule.ops import matmul as products
+from chainrule.ops.pointwise_form import Pointwise
+from chainrule.ops.primitive import Primitive
+
+Rule = Callable[[Primitive, Level, tuple], Any]
+NO_RULE = (
+    "There is a performance drop because we have not yet implemented the batching rule for {}. Please file us an issue on GitHub so that "
+    "we can prioritize its implementation."
+)
+RULES: dict[Primitive, Rule] = {}
+looped: set[str] = set()  # the primitives that went example by example so far
+
+
+def computed(op: Primitive, args: tuple) -> Any:
+    """The kernel of `op` on arrays, of which some may be batched."""
+    level = top(args)
+    if level is None or op in DOORS:
+        return op.kernel(*args)
+    if isinstance(op, Pointwise):
+        return elementwise(level, op.compute, args)
+    inputs = args[0] if op.variadic is True else args[: op.arity]
+    rule = RULES.get(op)
+    if not any([is_mapped(a, level) for a in inputs]) and not varies(args, level):
+        return wrapped(op.compute(*inner(args, level)), level, False)
+    if rule is not None:
+        return rule(op, level, args)
+    try:
+        return op.kernel(*args)
+    except NotBatched:
+        return by_example(op, level, args)
+
+
+def varies(args: Any, level: Level) -> bool:
+    """Whether something among nested arguments differs between the examples."""
+    return any([is_mapped(a, level) or (isinstance(a, (tuple, list)) and varies(a, level)) for a in args])
+
+
+def by_example(op: Primitive, level: Level, args: tuple) -> Any:
+    """The rule for what has none."""
+    looped.add(op.name)
+    warn_of_loop(op.name)
+    return one_by_one(level, op.compute, args)
+
+
+@cache
+def warn_of_loop(name: str) -> None:
+    warnings.warn(NO_RULE.format(f"aten::{name}"), UserWarning, stacklevel=2)
+
+
+# Forms of rules
+
+
+def told(kind: str, value: Any, level: Level) -> Any:
+    """A static, told of the dimension in front."""
+    if value is None:
+        return None
+    if kind == "dim":
+        return value + 1 if value >= 0 else value
+    if kind == "dims":
+        return tuple([d + 1 if d >= 0 else d for d in value])
+    if kind == "shape":
+        return (level.size, *value)
+    if kind == "sides":
+        return ((0, 0), *value)
+    return (1, *value)  # "ones"
+
+
+def with_front(**kinds: str) -> Rule:
+    """The kernel on arrays with the examples in front; `kinds` says what to tell which static."""
+
+    def rule(op: Primitive, level: Level, args: tuple) -> Any:
+        arrays = [v if v is None else front(v, level) for v in args[: op.arity]]
+        return wrapped(op.compute(*arrays, *statics(op, level, args[op.arity :])), level)
+
+    def statics(op: Primitive, level: Level, given: Sequence) -> list:
+        return [told(kinds[n], v, level) if n in kinds else v for n, v in zip(op.statics, given, strict=False)]
+
+    return rule
+
+
+def in_batch(*folding: int, spatial: bool = False) -> Rule:
+    """For kernels that take a batch as dimension 0: the examples are folded into it, of the inputs at `folding`."""
+
+    def rule(op: Primitive, level: Level, args: tuple) -> Any:
+        arrays = list(args)
+        for i in range(op.arity):
+            if i in folding:
+                a = front(args[i], level)
+                arrays[i] = a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])
+            else:
+                arrays[i] = inner(args[i], level)
+        y = op.compute(*arrays)
+        return Batched(y.reshape(level.size, y.shape[0] // level.size, *y.shape[1:]), level)
+
+    def guarded(op: Primitive, level: Level, args: tuple) -> Any:
+        others = [i for i in range(op.arity) if i not in folding and is_mapped(args[i], level)]
+        return by_example(op, level, args) if others else rule(op, level, args)
+
+    return guarded
+
+
+def kernel_as_is(op: Primitive, level: Level, args: tuple) -> Any:
+    return op.kernel(*args)
+
+
+# Statics that count dimensions
+
+FRONT: dict[str, tuple] = {
+    "dim": (
+        shape.select, shape.slice_dim, shape.unfold, reduce.products_of_others, scan.cumsum, scan.cumsum_back, scan.cumprod,
+        scan.logcumsumexp, scan.exps_back, scan.exps_on, scan.cummax, scan.cummin, order.max_dim, order.min_dim, order.kthvalue,
+        order.median_dim, order.nanmedian_dim, order.mode, order.sort, order.topk, index.gather, index.scatter, index.scatter_value,
+        index.scatter_add, index.scatter_linear, index.scatter_extremum, index.scatter_product, order.pick, fft.r2c, fft.c2r,
+        joining.unbind, joining.split, joining.split_with_sizes, joining.unsafe_split, joining.unsafe_split_with_sizes,
+        placing.select_scatter, placing.slice_scatter,
+    ),
+    "shape dim": (shape.select_backward, shape.slice_backward, shape.unfold_backward, index.spread, order.place),
+    "dims": (fft.c2c, fft.r2c_whole, placing.flip),
+    "dim1 dim2": (shape.diagonal, joining.diag_embed, placing.diagonal_scatter),
+    "shape dim1 dim2": (shape.diagonal_backward,),
+    "dim0 dim1": (shape.transpose,),
+    "shape": (shape.view, shape.reshape, shape.squeeze, shape.squeeze_dim, shape.squeeze_dims, shape.unsqueeze),
+    "": (
+        linalg.inv_ex, linalg.det, linalg.slogdet, linalg.cholesky_ex, linalg.qr, linalg.svd, linalg.eigh, linalg.eig,
+        linalg.lu_factor_ex, linalg.matrix_exp, pool.scatter, pool.take, *pool.max_pool.values(), *pool.adaptive_max_pool.values(),
+        *pool.fractional_max_pool.values(), *pool.max_unpool.values(), *pool.avg_pool.values(), *pool.adaptive_avg_pool.values(),
+        pool.resample, pool.spread, shuffle.pixel_shuffle, shuffle.pixel_unshuffle, shape.view_as_real, shape.view_as_complex,
+        shape.cast, products.bmm,
+    ),
+    "sides": (padding.constant_pad, padding.crop),
+    "repeats": (placing.repeat,),
+}  # fmt: skip
+KINDS = {"dim": "dim", "dim0": "dim", "dim1": "dim", "dim2": "dim", "dims": "dims", "shape": "shape", "sides": "sides", "repeats": "ones"}
+for _names, _ops in FRONT.items():
+    RULES |= dict.fromkeys(_ops, with_front(**{n: KINDS[n] for n in _names.split()}))
+
+RULES |= dict.fromkeys((shuffle.channel_shuffle, conv.unfold, conv.fold), in_batch(0))
+
+
+def along_row(function: Callable) -> Callable:
+    """A rule, as the value of the ops that it is for."""
+
+    def register(*ops: Primitive) -> None:
+        RULES.update(dict.fromkeys(ops, function))
+
+    return register
+
+
+def rule_for(*ops: Primitive) -> Callable[[Rule], Rule]:
+    def register(rule: Rule) -> Rule:
+        RULES.update(dict.fromkeys(ops, rule))
+        return rule
+
+    return register
+
+
+# Products
+
+VECTOR_OPS = {products.mv, products.vecmat, products.dot}
+
+
+@rule_for(products.mm, products.mv, products.vecmat, products.dot, products.matmul, products.spread_mm, products.fold_mm, products.bmm)
+def product(op: Primitive, level: Level, args: tuple) -> Any:
+    return narrow(matmul, level, *args)
+
+
+def narrow(function: Callable, level: Level, a: Any, b: Any) -> Any:
+    """Two-byte floats are multiplied as float32."""
+    if a.dtype in products.NARROW:
+        return function(level, a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+    return function(level, a, b)
+
+
+@rule_for(products.fold_mv)
+def fold_mv(op: Primitive, level: Level, args: tuple) -> Any:
+    return narrow(matmul, level, *args)
+
+
+@rule_for(products.sum_bmm)
+def sum_bmm(op: Primitive, level: Level, args: tuple) -> Any:
+    return narrow(matmul, level, *args).sum(0, dtype=args[0].dtype)
+
+
+@rule_for(products.addmm, products.addmv, products.addr, products.addbmm, products.baddbmm)
+def added(op: Primitive, level: Level, args: tuple) -> Any:
+    c, a, b, beta, alpha = (*args, *(1, 1)[len(args) - 3 :])
+    y = {"addmm": products.mm, "addmv": products.mv, "addr": products.outer, "addbmm": products.sum_bmm, "baddbmm": products.bmm}[op.name](a, b)
+    one = y.dtype.type
+    y = y if alpha == 1 else y * one(alpha)
+    return y if beta == 0 else y + (c if beta == 1 else c * one(beta))
+
+
+@rule_for(products.affine, products.fold_affine)
+def affine(op: Primitive, level: Level, args: tuple) -> Any:
+    c, a, w = args
+    return narrow(matmul, level, a, w.T) + c
+
+
+@rule_for(products.times_transposed, products.fold_times_transposed)
+def times_transposed(op: Primitive, level: Level, args: tuple) -> Any:
+    a, w = args
+    return narrow(matmul, level, a, w.T)
+
+
+@rule_for(products.einsum)
+def einsum(op: Primitive, level: Level, args: tuple) -> Any:
+    """The examples have a label of their own."""
+    operands, inputs, output = args
+    label = "the examples"
+    labels = tuple([(label, *own) if is_mapped(a, level) else own for a, own in zip(operands, inputs, strict=True)])
+    arrays = [inner(a, level) for a in operands]
+    return Batched(op.compute(arrays, labels, (label, *output)), level)
+
+
+# Shapes
+
+
+@rule_for(shape.expand)
+def expand(op: Primitive, level: Level, args: tuple) -> Any:
+    a, wanted = args
+    return Batched(op.compute(aligned(a, level, len(wanted)), (level.size, *wanted)), level)
+
+
+@rule_for(shape.permute)
+def permute(op: Primitive, level: Level, args: tuple) -> Any:
+    return args[0].transpose(args[1])
+
+
+@rule_for(shape.t)
+def t(op: Primitive, level: Level, args: tuple) -> Any:
+    return args[0].T
+
+
+@rule_for(joining.cat)
+def cat(op: Primitive, level: Level, args: tuple) -> Any:
+    arrays, dim = args
+    if any([a.shape == (0,) for a in arrays]):  # joins with anything
+        arrays = [a for a in arrays if a.shape != (0,)] or arrays
+    return Batched(op.compute([front(a, level) for a in arrays], dim + 1), level)
+
+
+@rule_for(joining.stack)
+def stack(op: Primitive, level: Level, args: tuple) -> Any:
+    arrays, dim = args
+    return Batched(op.compute([front(a, level) for a in arrays], dim + 1), level)
+
+
+@rule_for(placing.roll)
+def roll(op: Primitive, level: Level, args: tuple) -> Any:
+    a, shifts, dims = args
+    return Batched(op.compute(a.array, shifts, tuple([d + 1 for d in dims])), level)
+
+
+@rule_for(placing.tril, placing.triu)
+def triangle(op: Primitive, level: Level, args: tuple) -> Any:
+    return Batched(op.compute(args[0].array, *args[1:]), level)
+
+
+# Indexing
+
+
+@rule_for(index.select_view, index.slice_view, index.unsqueeze_view, index.alias_view)
+def basic(op: Primitive, level: Level, args: tuple) -> Any:
+    return args[0][args[1]]
+
+
+@rule_for(index.embed)
+def embed(op: Primitive, level: Level, args: tuple) -> Any:
+    a, size, where = args
+    return Batched(op.compute(a.array, (level.size, *size), (slice(None), *where)), level)
+
+
+@rule_for(index.index)
+def index_rule(op: Primitive, level: Level, args: tuple) -> Any:
+    return take_at(*args)
+
+
+def zeros(level: Level, size: tuple, dtype: Any) -> Batched:
+    return Batched(np.zeros((level.size, *size), dtype), level)
+
+
+def own(a: Any, level: Level) -> Batched:
+    """A copy for each example, to write into."""
+    return Batched(np.array(front(a, level)) if not isinstance(front(a, level), Batched) else front(a, level).copy(), level)
+
+
+def add_at(a: Any, where: tuple, value: Any) -> None:
+    if isinstance(a, Batched):
+        raise NotBatched("nested levels")
+    np.add.at(a, where, value)
+
+
+@rule_for(index.accumulate)
+def accumulate(op: Primitive, level: Level, args: tuple) -> Any:
+    a, size, where = args
+    if nested(level, args):
+        return by_example(op, level, args)
+    y = zeros(level, size, a.dtype)
+    put_at(y, where, a, add_at)
+    return y
+
+
+@rule_for(index.index_put, index.index_put_add)
+def index_put(op: Primitive, level: Level, args: tuple) -> Any:
+    a, b, where = args
+    if nested(level, args):
+        return by_example(op, level, args)
+    y = own(a, level)
+    put_at(y, where, b, add_at if op is index.index_put_add else None)
+    return y
+
+
+@rule_for(index.clear)
+def clear(op: Primitive, level: Level, args: tuple) -> Any:
+    a, where = args
+    if nested(level, args):
+        return by_example(op, level, args)
+    y = own(a, level)
+    put_at(y, where, 0)
+    return y
+
+
+def nested(level: Level, args: tuple) -> bool:
+    """Whether there are further levels below."""
+    return top(inner(args, level)) is not None
+
+
+def row(i: Any, dim: int) -> tuple:
+    return (*(slice(None),) * dim, i)
+
+
+@rule_for(index.index_select)
+def index_select(op: Primitive, level: Level, args: tuple) -> Any:
+    a, i, dim = args
+    if not is_mapped(i, level):
+        return Batched(op.compute(a.array, inner(i, level), dim + 1), level)
+    return take_at(a, row(i, dim))
+
+
+@rule_for(index.rows)
+def rows(op: Primitive, level: Level, args: tuple) -> Any:
+    a, i, size, dim = args
+    if not is_mapped(i, level):
+        return Batched(op.compute(a.array, inner(i, level), (level.size, *size), dim + 1), level)
+    return index.accumulate.compute(a, size, row(i, dim))
+
+
+@rule_for(index.index_add)
+def index_add(op: Primitive, level: Level, args: tuple) -> Any:
+    a, i, b, dim, alpha = args
+    if not is_mapped(i, level):
+        return Batched(op.compute(front(a, level), inner(i, level), front(b, level), dim + 1, alpha), level)
+    return index.index_put_add.compute(a, b if alpha == 1 else b * a.dtype.type(alpha), row(i, dim))
+
+
+@rule_for(index.index_copy, index.index_fill_tensor)
+def index_copy(op: Primitive, level: Level, args: tuple) -> Any:
+    a, i, b, dim = args
+    return index.index_put.compute(a, b, row(i, dim))
+
+
+@rule_for(index.index_fill)
+def index_fill(op: Primitive, level: Level, args: tuple) -> Any:
+    a, i, dim, value = args
+    return index.index_put.compute(a, np.asarray(value, a.dtype), row(i, dim))
+
+
+@rule_for(index.take)
+def take(op: Primitive, level: Level, args: tuple) -> Any:
+    return take_at(args[0].reshape(-1), (args[1],))
+
+
+@rule_for(index.untake)
+def untake(op: Primitive, level: Level, args: tuple) -> Any:
+    a, i, size = args
+    n = int(np.prod(size))
+    return index.accumulate.compute(a.reshape(-1), (n,), (i.reshape(-1),)).reshape(size)
+
+
+@rule_for(index.copy, placing.copy, placing.fill_with)
+def copy(op: Primitive, level: Level, args: tuple) -> Any:
+    a, b = args
+    y = own(np.zeros(a.shape, a.dtype), level)
+    y[...] = b
+    return y
+
+
+# Convolution: what is the same for all examples meets a larger batch; weights of each example are groups
+
+
+@rule_for(conv.conv)
+def conv_rule(op: Primitive, level: Level, args: tuple) -> Any:
+    a, weight, bias, *statics = args
+    if is_mapped(bias, level):
+        y = op.compute(a, weight, None, *statics)
+        return y + bias.reshape(-1, *[1] * (y.ndim - 2))
+    if not is_mapped(weight, level):
+        return in_batch(0)(op, level, args)
+    stride, pads, dilation, groups, *out = statics
+    x, w = front(a, level), weight.array
+    b, n, channels = x.shape[:3]
+    x = np.moveaxis(x, 0, 1).reshape(n, b * channels, *x.shape[3:])
+    y = op.compute(x, w.reshape(b * w.shape[1], *w.shape[2:]), None, stride, pads, dilation, groups * b, *out)
+    y = np.moveaxis(y.reshape(n, b, w.shape[1], *y.shape[2:]), 1, 0)
+    return Batched(y if bias is None else y + inner(bias, level).reshape(-1, *[1] * (y.ndim - 3)), level)
+
+
+@rule_for(conv.conv_input)
+def conv_input_rule(op: Primitive, level: Level, args: tuple) -> Any:
+    a, weight, bias, *statics = args
+    if is_mapped(bias, level):
+        y = op.compute(a, weight, None, *statics)
+        return y + bias.reshape(-1, *[1] * (y.ndim - 2))
+    if not is_mapped(weight, level):
+        return in_batch(0)(op, level, args)
+    spatial, stride, pads, dilation, groups = statics
+    x, w = front(a, level), weight.array
+    b, n = x.shape[:2]
+    x = np.moveaxis(x, 0, 1).reshape(n, b * x.shape[2], *x.shape[3:])
+    y = op.compute(x, w.reshape(b * w.shape[1], *w.shape[2:]), None, spatial, stride, pads, dilation, groups * b)
+    y = np.moveaxis(y.reshape(n, b, y.shape[1] // b, *y.shape[2:]), 1, 0)
+    return Batched(y if bias is None else y + inner(bias, level).reshape(-1, *[1] * (y.ndim - 3)), level)
+
+
+@rule_for(conv.conv_weight)
+def conv_weight_rule(op: Primitive, level: Level, args: tuple) -> Any:
+    g, x, kernel, stride, pads, dilation, groups = args
+    g, x = front(g, level), front(x, level)
+    b, n, made = g.shape[:3]
+    g, x = [np.moveaxis(v, 0, 1).reshape(n, b * v.shape[2], *v.shape[3:]) for v in (g, x)]
+    y = op.compute(g, x, kernel, stride, pads, dilation, groups * b)
+    return Batched(y.reshape(b, made, *y.shape[1:]), level)
+
+
+# Linear algebra
+
+
+@rule_for(linalg.solve_ex, linalg.solve_triangular)
+def two_matrices(op: Primitive, level: Level, args: tuple) -> Any:
+    a, b, *statics = args
+    rank = max(a.ndim, b.ndim)
+    return wrapped(op.compute(aligned(a, level, rank), aligned(b, level, rank), *statics), level)
+
+
+@rule_for(linalg.pinv)
+def pinv(op: Primitive, level: Level, args: tuple) -> Any:
+    a, cut, hermitian = args
+    cut = aligned(cut, level, a.ndim - 2) if isinstance(cut, Batched) else cut
+    return Batched(op.compute(front(a, level), cut, hermitian), level)
+
+
+@rule_for(embedding.embedding)
+def embedding_rule(op: Primitive, level: Level, args: tuple) -> Any:
+    a, i, *_ = args
+    return take_at(a, (i,))
+
+
+__all__ = ["computed", "looped", "example", "norm"]

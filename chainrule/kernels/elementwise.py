@@ -1,0 +1,83 @@
+"""Elementwise work on large arrays: in blocks that fit the cache, on all threads.
+
+A formula like `a / (1 + exp(-a))` passes over memory once for each operation in it. Block by block, what it makes on the way stays
+in the cache, and while NumPy computes one block, which it does without the GIL, the other threads compute others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.kernels.memory import keep_freed
+from chainrule.kernels.threads import MANY, in_blocks
+
+ndarray, ufunc = np.ndarray, np.ufunc
+BLOCK = 1 << 17  # elements; smaller blocks have the threads wait for the GIL more than they save
+
+
+def blockwise(kernel: Callable, *operands: Any) -> Any:
+    """kernel(*operands), which is elementwise in those of them that are arrays; these may broadcast."""
+    arrays = [v for v in operands if v.__class__ is ndarray and v.ndim]
+    shape = common_shape(arrays)
+    size = count(shape)
+    if size < MANY:
+        return kernel(*operands)
+    if not all([v.flags.c_contiguous or not any(v.strides) for v in arrays]):
+        return transposed(kernel, operands, arrays, shape)
+    if all([v.flags.c_contiguous and v.shape == shape for v in arrays]):  # one row
+        operands = tuple([v.reshape(-1) if v.__class__ is ndarray and v.ndim else v for v in operands])
+        inner = (size,)
+    else:
+        inner = shape
+    cut = [v.__class__ is ndarray and v.ndim == len(inner) and v.shape[0] == inner[0] for v in operands]
+    sample = np.asarray(kernel(*[v[:1] if c else v for v, c in zip(operands, cut, strict=True)]))
+    if sample.shape != (1, *inner[1:]):
+        return kernel(*operands)
+    keep_freed()
+    y = np.empty(inner, sample.dtype)
+
+    def into(place: slice) -> None:
+        kernel(*[v[place] if c else v for v, c in zip(operands, cut, strict=True)], out=y[place])
+
+    def copied(place: slice) -> None:
+        y[place] = kernel(*[v[place] if c else v for v, c in zip(operands, cut, strict=True)])
+
+    in_blocks(into if kernel.__class__ is ufunc else copied, inner[0], size // inner[0], BLOCK)
+    return y.reshape(shape)
+
+
+def transposed(kernel: Callable, operands: tuple, arrays: list, shape: tuple) -> Any:
+    """`blockwise` where all arrays lie in the same order, but not in C's."""
+    first = arrays[0]
+    order = sorted(range(first.ndim), key=lambda d: -first.strides[d])
+    turned = tuple([v.transpose(order) if v.__class__ is ndarray and v.shape == shape else v for v in operands])
+    if not all([v.shape == shape and v.transpose(order).flags.c_contiguous for v in arrays]):
+        return kernel(*operands)
+    return blockwise(kernel, *turned).transpose(sorted(range(len(order)), key=order.__getitem__))
+
+
+def copy(a: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """y, all of it overwritten by a, which may broadcast."""
+    if y.size < MANY or not y.ndim:
+        y[...] = a
+    else:
+        a = np.broadcast_to(a, y.shape)
+        in_blocks(lambda place: np.copyto(y[place], a[place]), len(y), y.size // len(y), BLOCK)
+    return y
+
+
+def common_shape(arrays: list) -> tuple:
+    """The shape that arrays broadcast to."""
+    shapes = [v.shape for v in arrays]
+    return shapes[0] if shapes and all([s == shapes[0] for s in shapes]) else np.broadcast_shapes(*shapes)
+
+
+def count(shape: tuple) -> int:
+    """The number of elements."""
+    size = 1
+    for n in shape:
+        size *= n
+    return size

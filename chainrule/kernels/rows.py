@@ -1,0 +1,113 @@
+"""Softmax of the rows of a matrix, and back: contiguous (n, d) arrays of float32 or float64, nothing empty.
+
+Sums of rows are matrix-vector products, which BLAS does several times faster than NumPy's reductions. Exponentials are taken
+without subtracting the row's maximum first, which costs more than all the rest, as long as their sums show that nothing was lost
+by that; else they are taken again with it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule._core.silence import restore, silence
+from chainrule.kernels.threads import MANY, in_blocks
+
+_max, _min, _dot = np.maximum.reduce, np.minimum.reduce, np.dot
+LOWEST, HIGHEST = -7.0, 9.0  # logarithms of sums between which float32 keeps the last bits of a log-probability
+_ones: dict = {}
+
+
+def ones(n: int, dtype: np.dtype) -> np.ndarray:
+    """A vector of ones, kept for the next time; not to be written to."""
+    found = _ones.get((n, dtype))
+    if found is None:
+        found = np.ones(n, dtype)
+        if n <= 1 << 16:
+            _ones[n, dtype] = found
+    return found
+
+
+def sums(a: np.ndarray) -> np.ndarray:
+    """The sum of each row; BLAS gets no matrix that it would share out among threads of its own."""
+    n, d = a.shape
+    return _dot(a, ones(d, a.dtype)) if d < 64 or n * d <= 1 << 13 else np.einsum("ij->i", a)
+
+
+def block(d: int) -> int:
+    """The elements of a block, so few of short rows that BLAS does each in one thread."""
+    return 1 << 13 if d < 64 else 1 << 16
+
+
+def softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
+    """exp(a) divided by its sum over the row."""
+    if a.size >= MANY and y is None:
+        y = np.empty_like(a)
+        in_blocks(lambda s: softmax(a[s], y[s]), *a.shape, block(a.shape[1]))  # type: ignore[index, func-returns-value]
+        return y
+    token = silence()
+    try:
+        y = np.exp(a, y)
+        total = sums(y)
+        inverse = 1 / total
+        if not (_dot(total, total) < 1e30 and _dot(inverse, inverse) < 1e6):
+            np.subtract(a, _max(a, 1, None, None, True), y)
+            np.exp(y, y)
+            total = sums(y)
+        y /= total[:, None]
+    finally:
+        restore(token)
+    return y
+
+
+def unsoftmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """The cotangent of softmax's input, given that of its result y: y * (g - sum(g * y))."""
+    if y.size >= MANY and out is None:
+        out = np.empty_like(y)
+        in_blocks(lambda s: unsoftmax(g[s], y[s], out[s]), *y.shape, block(y.shape[1]))  # type: ignore[index, func-returns-value]
+        return out
+    out = np.subtract(g, np.vecdot(g, y)[:, None], out)
+    out *= y
+    return out
+
+
+def log_sums(a: np.ndarray, y: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """log(sum(exp(a))) of each row, and what was subtracted from the row before (a column; None: nothing). y is room for a copy."""
+    token = silence()
+    try:
+        y = np.exp(a, y)
+        logs = np.log(sums(y))
+        if _min(logs) > LOWEST and _max(logs) < HIGHEST:
+            return logs, None
+        top = _max(a, 1, None, None, True)
+        np.subtract(a, top, y)
+        np.exp(y, y)
+        return np.log(sums(y)), top
+    finally:
+        restore(token)
+
+
+def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
+    """The logarithm of `softmax`."""
+    if a.size >= MANY and y is None:
+        y = np.empty_like(a)
+        in_blocks(lambda s: log_softmax(a[s], y[s]), *a.shape, block(a.shape[1]))  # type: ignore[index, func-returns-value]
+        return y
+    y = np.empty_like(a) if y is None else y
+    logs, top = log_sums(a, y)
+    if top is not None:
+        a = np.subtract(a, top, y)
+    return np.subtract(a, logs[:, None], y)
+
+
+def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """The cotangent of log_softmax's input, given that of its result y: g - exp(y) * sum(g)."""
+    if y.size >= MANY and out is None:
+        out = np.empty_like(y)
+        in_blocks(lambda s: unlog_softmax(g[s], y[s], out[s]), *y.shape, block(y.shape[1]))  # type: ignore[index, func-returns-value]
+        return out
+    out = np.exp(y, out)
+    out *= sums(g)[:, None]
+    return np.subtract(g, out, out)
+
+
+__all__ = ["block", "log_softmax", "log_sums", "ones", "softmax", "sums", "unlog_softmax", "unsoftmax"]
