@@ -23,6 +23,7 @@ from chainrule._core.dtypes import LEGACY
 from chainrule._core.silence import restore, silence
 from chainrule.autograd.node import FREED, SECOND_BACKWARD, AccumulateGrad, Node, Output
 from chainrule.autograd.views import laid_as
+from chainrule.ops.primitive import as_array
 from chainrule.tensor import Tensor, wrap
 
 ndarray, add = np.ndarray, np.add
@@ -421,7 +422,7 @@ def warn_of_forward(node: Node) -> None:
 
 
 def as_tensor(g: Any) -> Any:
-    return g if isinstance(g, Tensor) else wrap(np.asarray(g))
+    return g if isinstance(g, Tensor) else wrap(as_array(g))
 
 
 def as_optional(g: Any) -> Any:

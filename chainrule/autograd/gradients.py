@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.autograd.engine import run
 from chainrule.autograd.graph import GradientEdge
 from chainrule.autograd.node import AccumulateGrad, as_edge
+from chainrule.kernels.batched import Batched, writeable
 from chainrule.ops.joining import stack
 from chainrule.ops.overrides import public
 from chainrule.ops.primitive import edge_of
@@ -245,6 +246,8 @@ def as_result(g: Any) -> Tensor | None:
     """A captured cotangent as the user gets it; broadcast memory becomes memory of its own."""
     if g is None or isinstance(g, Tensor):
         return g
+    if type(g) is Batched:
+        return wrap(g if writeable(g) else g.copy())
     return wrap(g if type(g) is np.ndarray and g.flags.writeable else np.array(g))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import return_types
-from chainrule._core import dtypes
+from chainrule._core import dtypes, modes
 from chainrule.functions.arguments import as_dtype, require_tensor, wrap_dim, wrap_dims
 from chainrule.functions.reduce import finish, inexact, ordered
 from chainrule.ops import scan as ops, softmax as soft
@@ -19,6 +19,9 @@ from chainrule.ops.pointwise_form import operand
 from chainrule.ops.primitive import Primitive
 from chainrule.ops.shape import reshape, slice_dim
 from chainrule.tensor import Tensor, wrap
+
+state = modes.state
+FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 
 # Running
 
@@ -99,7 +102,7 @@ def softened(name: str, op: Primitive, words: str) -> Callable:
         if dim.__class__ is int and not others and not named and isinstance(input, Tensor) and not state.busy:
             ndim = input._data.ndim
             if input._data.dtype in FAST and -ndim <= dim < ndim:
-                return op.quick(input, (dim % ndim,))
+                return quick(input, (dim % ndim,))
         return slow(input, *others, **named) if dim is None else slow(input, dim, *others, **named)
 
     slow.shown = shortest

@@ -62,6 +62,32 @@ class Notice(event.Listener):
 event.register("numba:compile", Notice())
 
 
+# ---- elements by their flat place, without the check for negative indices that keeps loops from becoming vector instructions
+
+
+@intrinsic
+def peek(context, array, place):  # type: ignore[no-untyped-def]
+    """array.flat[place], for a contiguous array."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.load(builder.gep(data, [args[1]]))
+
+    return array.dtype(array, types.intp), build
+
+
+@intrinsic
+def poke(context, array, place, value):  # type: ignore[no-untyped-def]
+    """array.flat[place] = value, for a contiguous array."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        builder.store(args[2], builder.gep(data, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), build
+
+
 # ---- counters
 
 

@@ -105,7 +105,13 @@ def public(function: Callable) -> Any:
             done, value = dispatch(shown.shown, args, kwargs)
             if done:
                 return value
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except (AttributeError, TypeError):  # an argument that is no Tensor may have its own way
+            done, value = dispatch(shown.shown, args, kwargs)
+            if done:
+                return value
+            raise
 
     shown: Any = call
     shown.shown = call
