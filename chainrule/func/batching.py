@@ -13,7 +13,7 @@ from typing import Any
 from chainrule._core import modes
 from chainrule.func import tree
 from chainrule.func.levels import enter, inside, leave
-from chainrule.kernels.batched import Level, chain
+from chainrule.kernels.batched import Level, NotBatched, chain
 from chainrule.ops import joining, shape as ops
 from chainrule.tensor import Tensor
 
@@ -72,6 +72,8 @@ def once(
     local.batching = (*outer, level)
     try:
         result = func(*tree.filled(args, given), **kwargs)
+    except NotBatched as error:
+        raise RuntimeError(str(error)) from None
     finally:
         local.batching = outer
     return unwrapped(title, result, out_dims, level)

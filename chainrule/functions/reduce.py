@@ -399,10 +399,30 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, *, out: Tensor | N
     return finish("logsumexp", _logsumexp(input, dims(dim, input._data.ndim), keepdim), out)
 
 
+@public
+def hash_tensor(input: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int = 0, out: Tensor | None = None) -> Tensor:
+    """The bits of all elements (as float64 or int64), or over `dim`, combined by exclusive or: uint64. `mode` is 0.
+
+    Example:
+        >>> hash_tensor(tensor([1, 2, 4]))
+        tensor(7, dtype=torch.uint64)
+    """
+    require_tensor("hash_tensor", input)
+    if mode != 0:
+        raise RuntimeError(f"Unknown hash_tensor mode: {mode}")
+    over = dims(dim, input._data.ndim)
+    nonempty("hash_tensor", input, over)
+    if out is not None and out.dtype is not dtypes.uint64:
+        raise RuntimeError(f"Expected result to be of dtype uint64, but got {dtypes.LEGACY[out.dtype]}")
+    if input._data.dtype.kind == "c" or input.dtype in (dtypes.uint16, dtypes.uint32, dtypes.uint64):
+        raise NotImplementedError(f"\"xor_sum_cpu\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
+    bits = input._data.astype(np.float64 if input.dtype.is_floating_point else np.int64).view(np.uint64)
+    return finish("hash_tensor", wrap(np.asarray(np.bitwise_xor.reduce(bits, over, keepdims=keepdim))), out)
+
+
 __all__ = [
-    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "dist", "logsumexp", "max", "mean", "min", "nanmean",
-    "nansum",
-    "norm", "prod", "renorm", "std", "std_mean", "sum", "var", "var_mean",
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "dist", "hash_tensor", "logsumexp", "max", "mean", "min",
+    "nanmean", "nansum", "norm", "prod", "renorm", "std", "std_mean", "sum", "var", "var_mean",
 ]  # fmt: skip
 METHODS = [n for n in __all__ if n not in ("std_mean", "var_mean")]
 INPLACE = ["renorm"]

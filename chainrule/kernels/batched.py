@@ -53,8 +53,8 @@ class Level:
         modes.count_level(-1)
 
 
-class NotBatched(TypeError):
-    """A kernel asked for the memory of a Batched: it has to go example by example."""
+class NotBatched(RuntimeError):
+    """A kernel asked for the memory, or for the one value, of a Batched: it has to go example by example."""
 
 
 class Batched(np.lib.mixins.NDArrayOperatorsMixin):
@@ -122,15 +122,12 @@ class Batched(np.lib.mixins.NDArrayOperatorsMixin):
         raise NotBatched("the memory of a batched array was asked for")
 
     def __bool__(self) -> bool:
-        raise RuntimeError(BRANCH)
+        raise NotBatched(BRANCH)
 
     def item(self, *args: Any) -> Any:
-        raise RuntimeError(ITEM)
+        raise NotBatched(ITEM)
 
-    __int__ = __float__ = __complex__ = __index__ = item
-
-    def tolist(self) -> Any:
-        raise RuntimeError(ITEM)
+    __int__ = __float__ = __complex__ = __index__ = tolist = item
 
     # What goes to the rules below
 
@@ -231,7 +228,13 @@ class Batched(np.lib.mixins.NDArrayOperatorsMixin):
         return self.held(np.round(self.array, decimals))
 
     def nonzero(self) -> Any:
-        raise RuntimeError(DYNAMIC.format("aten::nonzero"))
+        raise NotBatched(DYNAMIC.format("aten::nonzero"))
+
+    def any(self, *args: Any, **kwargs: Any) -> Any:
+        return np.any(self, *args, **kwargs)
+
+    def all(self, *args: Any, **kwargs: Any) -> Any:
+        return np.all(self, *args, **kwargs)
 
     def window(self, shape: tuple, strides: tuple, start: int, cut: Callable) -> Batched:
         """`ops.shape.window` for each example; `cut` is that function."""
@@ -250,7 +253,7 @@ class Batched(np.lib.mixins.NDArrayOperatorsMixin):
     def __setitem__(self, key: Any, value: Any) -> None:
         level = top((self, value))
         if level is not self.level or (not self.mapped and is_mapped(value, level)):
-            raise RuntimeError(WRITES_MORE)
+            raise NotBatched(WRITES_MORE)
         key = key if isinstance(key, tuple) else (key,)
         if all([k is None or k is Ellipsis or isinstance(k, (int, slice, np.integer)) and not isinstance(k, bool) for k in key]):
             target = self[key]
@@ -269,7 +272,7 @@ def method(function: Callable, **defaults: Any) -> Callable:
     return call
 
 
-for _name in ("sum", "prod", "max", "min", "any", "all", "mean", "var", "std", "argmax", "argmin", "argsort", "cumsum", "clip", "dot", "trace"):
+for _name in ("sum", "prod", "max", "min", "mean", "var", "std", "argmax", "argmin", "argsort", "cumsum", "clip", "dot", "trace"):
     setattr(Batched, _name, method(getattr(np, _name)))
 
 
@@ -449,6 +452,13 @@ def along_axis(level: Level, function: Callable, args: tuple, kwargs: dict) -> A
 FLATTENING = (np.argmax, np.argmin, np.cumsum, np.cumprod, np.sort, np.argsort)
 
 
+def verdict(level: Level, function: Callable, args: tuple, kwargs: dict) -> Any:
+    """any and all; without an axis kernels branch on them, and what they then ask is about all examples."""
+    if len(args) == 1 and not kwargs:
+        return bool(function(memory(args[0])))
+    return along_axis(level, function, args, kwargs)
+
+
 def last_axis(level: Level, function: Callable, args: tuple, kwargs: dict) -> Any:
     """Functions along `axis`, by default the last."""
     if len(args) < 2:
@@ -551,7 +561,7 @@ def like(level: Level, function: Callable, args: tuple, kwargs: dict) -> Any:
 def copyto(level: Level, function: Callable, args: tuple, kwargs: dict) -> None:
     target, value = args
     if target.__class__ is not Batched:
-        raise RuntimeError(WRITES_MORE)
+        raise NotBatched(WRITES_MORE)
     target[...] = value
 
 
@@ -672,7 +682,7 @@ def memory(a: Any) -> Any:
 
 
 def dynamic(level: Level, function: Callable, args: tuple, kwargs: dict) -> Any:
-    raise RuntimeError(DYNAMIC.format(f"aten::{function.__name__}"))
+    raise NotBatched(DYNAMIC.format(f"aten::{function.__name__}"))
 
 
 def one_by_one(level: Level, function: Callable, args: Sequence, kwargs: Any = None) -> Any:
@@ -694,7 +704,7 @@ def stacked(results: list, level: Level) -> Any:
     if first is None:
         return None
     if any([np.shape(r) != np.shape(first) for r in results]):
-        raise RuntimeError(DYNAMIC.format("an operator whose results differ in shape"))
+        raise NotBatched(DYNAMIC.format("an operator whose results differ in shape"))
     return Batched(np.stack([r if isinstance(r, Batched) else np.asarray(r) for r in results]), level)
 
 
@@ -708,7 +718,7 @@ def places(a: Any, key: tuple, level: Level) -> tuple[tuple, int, int]:
     for k in key:
         if isinstance(k, (Batched, np.ndarray)) and k.dtype == bool:
             if is_mapped(k, level):
-                raise RuntimeError(DYNAMIC.format("aten::nonzero"))
+                raise NotBatched(DYNAMIC.format("aten::nonzero"))
             parts += inner(k, level).nonzero()
         else:
             parts.append(k)
@@ -767,10 +777,11 @@ FUNCTIONS: dict[Any, Callable] = {
     ),
     **dict.fromkeys((np.real, np.imag, np.angle, np.sinc, np.i0, np.round, np.real_if_close), each),
     **dict.fromkeys(
-        (np.sum, np.prod, np.mean, np.max, np.min, np.any, np.all, np.argmax, np.argmin, np.count_nonzero, np.var, np.std, np.cumsum,
+        (np.sum, np.prod, np.mean, np.max, np.min, np.argmax, np.argmin, np.count_nonzero, np.var, np.std, np.cumsum,
          np.cumprod, np.median, np.nansum, np.nanmax, np.nanmin, np.nanmean, np.amax, np.amin),
         along_axis,
     ),
+    **dict.fromkeys((np.any, np.all), verdict),
     **dict.fromkeys((np.sort, np.argsort), last_axis),
     **dict.fromkeys((np.diff, np.roll, np.repeat, np.argpartition, np.partition), axis_after(1)),
     np.flip: axis_after(0),

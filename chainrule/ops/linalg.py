@@ -139,7 +139,7 @@ def pinv(a: Any, cut: Any, hermitian: bool) -> Any:
 
 def cofactors(a: Any, y: Any) -> Any:
     """The derivative of the determinant y: y times the transposed inverse, by singular values where there is no inverse."""
-    if np.all(np.asarray(getattr(y, "_data", y)) != 0):
+    if np.all(getattr(y, "_data", y) != 0):
         return reshape(y, (*y.shape, 1, 1)) * inv_ex(a)[0].mT
     u, s, vh = svd(a, False)
     phase = det(u) * det(vh)

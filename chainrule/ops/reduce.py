@@ -257,7 +257,7 @@ def vector_norm(a: Any, p: float, dim: Any, keepdim: bool) -> Any:
 def norm_cotangent(g: Any, a: Any, y: Any, p: float, dim: Any) -> Any:
     """g and y have the reduced dimensions. At a norm of 0 the gradient is 0, a subgradient."""
     if p == 0:
-        return where(False, g, a * 0)
+        return g * where(True, 0, a)
     if p == 1:
         return g * sgn(a)
     if p == 2:

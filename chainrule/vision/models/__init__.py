@@ -1,5 +1,28 @@
-"""Networks for pictures, with torchvision's structure, parameter names and initialisation."""
+"""Networks for pictures, with torchvision's structure, parameter names and initialisation, and the weights published for them.
 
-from chainrule.vision.models.resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
+    model = resnet18(weights="DEFAULT").eval()
+"""
 
-__all__ = ["BasicBlock", "Bottleneck", "ResNet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+from types import FunctionType as _Function
+
+from chainrule.vision.models.alexnet import *  # noqa: F403
+from chainrule.vision.models.densenet import *  # noqa: F403
+from chainrule.vision.models.efficientnet import *  # noqa: F403
+from chainrule.vision.models.mobilenetv2 import *  # noqa: F403
+from chainrule.vision.models.mobilenetv3 import *  # noqa: F403
+from chainrule.vision.models.registry import (
+    get_model,
+    get_model_builder,
+    get_model_weights,
+    get_weight,
+    list_models,
+    register_model,
+)
+from chainrule.vision.models.resnet import *  # noqa: F403
+from chainrule.vision.models.squeezenet import *  # noqa: F403
+from chainrule.vision.models.vgg import *  # noqa: F403
+from chainrule.vision.models.vision_transformer import *  # noqa: F403
+from chainrule.vision.models.weights import Weights, WeightsEnum
+
+for _build in [f for f in globals().values() if isinstance(f, _Function) and f.__module__ != register_model.__module__]:
+    register_model()(_build)
