@@ -237,5 +237,7 @@ def interval(dtype: Any, low: float | None, high: float | None) -> tuple[float, 
     if low >= high:
         raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
     if high < lowest or low >= end:
-        raise ValueError(f"The value interval specified by `low` and `high` is [{low}, {high}), but {dtype} only supports [{lowest}, {end})")
+        raise ValueError(
+            f"The value interval specified by `low` and `high` is [{low}, {high}), but {dtype} only supports [{lowest}, {end})"
+        )
     return max(low, lowest), min(high, end)

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.func.levels import DOORS
+from chainrule.func import tree
+from chainrule.func.levels import DOORS, enter, leave
 from chainrule.kernels.batched import (
+    DYNAMIC,
     Batched,
     Level,
     NotBatched,
     aligned,
+    chain,
     elementwise,
-    example,
     front,
     inner,
     is_mapped,
@@ -32,10 +34,13 @@ from chainrule.kernels.batched import (
     top,
     wrapped,
 )
-from chainrule.ops import conv, embedding, fft, index, joining, linalg, norm, order, padding, placing, pool, reduce, scan, shape, shuffle
+from chainrule.ops import conv, embedding, fft, index, joining, linalg, loss, order, padding, placing, pool, reduce, scan, shape, shuffle
+from chainrule.ops import softmax as soft
+from chainrule.ops import special
 from chainrule.ops import matmul as products
 from chainrule.ops.pointwise_form import Pointwise
-from chainrule.ops.primitive import Primitive
+from chainrule.ops.primitive import Primitive, alias
+from chainrule.tensor import Tensor
 
 Rule = Callable[[Primitive, Level, tuple], Any]
 NO_RULE = (
@@ -75,6 +80,41 @@ def by_example(op: Primitive, level: Level, args: tuple) -> Any:
     looped.add(op.name)
     warn_of_loop(op.name)
     return one_by_one(level, op.compute, args)
+
+
+def called(function: Callable, args: tuple, kwargs: dict) -> Any:
+    """A public function; if it needs the memory of what is batched it goes example by example."""
+    try:
+        return function(*args, **kwargs)
+    except NotBatched:
+        flat = tree.leaves((args, kwargs))
+        levels = [chain(t._data)[-1] for t in flat if isinstance(t, Tensor) and t._data.__class__ is Batched]
+        if not levels or function.__name__.endswith("_"):
+            raise
+        level = max(levels, key=lambda v: v.rank)
+    looped.add(f"{function.__name__}()")
+    warn_of_loop(function.__name__)
+    results = []
+    for i in range(level.size):
+        examples = [example_of(t, level, i) if isinstance(t, Tensor) else t for t in flat]
+        some, named = tree.filled((args, kwargs), examples)
+        results.append(called(function, some, named))
+    columns = zip(*[tree.leaves(r) for r in results], strict=True)
+    return tree.filled(results[0], [gathered(column, level) for column in columns])
+
+
+def example_of(t: Tensor, level: Level, i: int) -> Tensor:
+    """Example i of a tensor, whole if it has none."""
+    return shape.select(leave(t, 0, level), 0, i) if level in chain(t._data) else t
+
+
+def gathered(values: tuple, level: Level) -> Any:
+    """The results of the examples as one batched tensor."""
+    if not isinstance(values[0], Tensor):
+        return values[0]
+    if any([v._data.shape != values[0]._data.shape for v in values]):
+        raise NotBatched(DYNAMIC.format("an operator whose results differ in shape"))
+    return enter(joining.stack(values, 0), 0, level)
 
 
 @cache
@@ -134,10 +174,6 @@ def in_batch(*folding: int, spatial: bool = False) -> Rule:
     return guarded
 
 
-def kernel_as_is(op: Primitive, level: Level, args: tuple) -> Any:
-    return op.kernel(*args)
-
-
 # Statics that count dimensions
 
 FRONT: dict[str, tuple] = {
@@ -151,6 +187,7 @@ FRONT: dict[str, tuple] = {
     ),
     "shape dim": (shape.select_backward, shape.slice_backward, shape.unfold_backward, index.spread, order.place),
     "dims": (fft.c2c, fft.r2c_whole, placing.flip),
+    "over": (soft.softmax, soft.log_softmax, soft.logsumexp, soft.unsoftmax),
     "dim1 dim2": (shape.diagonal, joining.diag_embed, placing.diagonal_scatter),
     "shape dim1 dim2": (shape.diagonal_backward,),
     "dim0 dim1": (shape.transpose,),
@@ -160,25 +197,16 @@ FRONT: dict[str, tuple] = {
         linalg.lu_factor_ex, linalg.matrix_exp, pool.scatter, pool.take, *pool.max_pool.values(), *pool.adaptive_max_pool.values(),
         *pool.fractional_max_pool.values(), *pool.max_unpool.values(), *pool.avg_pool.values(), *pool.adaptive_avg_pool.values(),
         pool.resample, pool.spread, shuffle.pixel_shuffle, shuffle.pixel_unshuffle, shape.view_as_real, shape.view_as_complex,
-        shape.cast, products.bmm,
+        shape.cast, special.polygamma,
     ),
     "sides": (padding.constant_pad, padding.crop),
     "repeats": (placing.repeat,),
 }  # fmt: skip
 KINDS = {"dim": "dim", "dim0": "dim", "dim1": "dim", "dim2": "dim", "dims": "dims", "shape": "shape", "sides": "sides", "repeats": "ones"}
 for _names, _ops in FRONT.items():
-    RULES |= dict.fromkeys(_ops, with_front(**{n: KINDS[n] for n in _names.split()}))
+    RULES |= dict.fromkeys(_ops, with_front(**({"dim": "dims"} if _names == "over" else {n: KINDS[n] for n in _names.split()})))
 
 RULES |= dict.fromkeys((shuffle.channel_shuffle, conv.unfold, conv.fold), in_batch(0))
-
-
-def along_row(function: Callable) -> Callable:
-    """A rule, as the value of the ops that it is for."""
-
-    def register(*ops: Primitive) -> None:
-        RULES.update(dict.fromkeys(ops, function))
-
-    return register
 
 
 def rule_for(*ops: Primitive) -> Callable[[Rule], Rule]:
@@ -190,9 +218,6 @@ def rule_for(*ops: Primitive) -> Callable[[Rule], Rule]:
 
 
 # Products
-
-VECTOR_OPS = {products.mv, products.vecmat, products.dot}
-
 
 @rule_for(products.mm, products.mv, products.vecmat, products.dot, products.matmul, products.spread_mm, products.fold_mm, products.bmm)
 def product(op: Primitive, level: Level, args: tuple) -> Any:
@@ -412,6 +437,17 @@ def untake(op: Primitive, level: Level, args: tuple) -> Any:
     return index.accumulate.compute(a.reshape(-1), (n,), (i.reshape(-1),)).reshape(size)
 
 
+@rule_for(shape.clone)
+def clone(op: Primitive, level: Level, args: tuple) -> Any:
+    a, order = (*args, "K")[:2]
+    return Batched(op.compute(front(a, level), order if isinstance(order, str) else (0, *[d + 1 for d in order])), level)
+
+
+@rule_for(shape.alias, alias)
+def same(op: Primitive, level: Level, args: tuple) -> Any:
+    return args[0].held(op.compute(args[0].array))
+
+
 @rule_for(index.copy, placing.copy, placing.fill_with)
 def copy(op: Primitive, level: Level, args: tuple) -> Any:
     a, b = args
@@ -490,4 +526,4 @@ def embedding_rule(op: Primitive, level: Level, args: tuple) -> Any:
     return take_at(a, (i,))
 
 
-__all__ = ["computed", "looped", "example", "norm"]
+__all__ = ["called", "computed", "looped"]

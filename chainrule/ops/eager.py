@@ -13,7 +13,8 @@ import numpy as np
 
 from chainrule._core import modes
 from chainrule.autograd.node import Output, next_sequence
-from chainrule.ops.pointwise_form import BFLOAT16, narrowed
+from chainrule.kernels.elementwise import MANY, blockwise
+from chainrule.ops.pointwise_form import BFLOAT16, Pointwise, narrowed
 from chainrule.ops.primitive import INEXACT, Primitive, compile_lines, mark_view
 from chainrule.tensor import Tensor, sync
 
@@ -33,7 +34,13 @@ def eager(op: Primitive) -> Callable[..., Any]:
     lines.append(f"    if not ({' or '.join([f'is_{n}' for n in op.inputs])}): return _kernel({given})")
     for n in op.inputs:
         lines.append(f"    {n} = x_{n}._data if is_{n} else x_{n}")
-    lines.append(f"    {', '.join(op.outputs)} = _kernel({', '.join([*op.inputs, *op.statics])})")
+    arguments = ", ".join([*op.inputs, *op.statics])
+    if op.elementwise:
+        first_input = op.inputs[0]
+        lines.append(f"    if {first_input}.__class__ is _ndarray and {first_input}.size >= _MANY: y = _blockwise(_kernel, {arguments})")
+        lines.append(f"    else: y = _kernel({arguments})")
+    else:
+        lines.append(f"    {', '.join(op.outputs)} = _kernel({arguments})")
     for y in op.outputs:
         lines += [
             f"    if {y}.__class__ is not _ndarray: {y} = _asarray({y})",
@@ -48,11 +55,14 @@ def eager(op: Primitive) -> Callable[..., Any]:
     scope: dict[str, Any] = {
         "_op": op, "_kernel": op.kernel, "_state": modes.state, "_asarray": np.asarray, "_ndarray": np.ndarray, "_new": object.__new__,
         "_Tensor": Tensor, "_sync": sync, "_INEXACT": INEXACT, "_BFLOAT16": BFLOAT16, "_next_sequence": next_sequence, "_node": op.node,
-        "_Output": Output, "_mark_view": mark_view, "_NEVER": NEVER,
+        "_Output": Output, "_mark_view": mark_view, "_NEVER": NEVER, "_MANY": MANY, "_blockwise": blockwise,
     }  # fmt: skip
     if op.differentiable:
         namespace = {"__slots__": (), "__module__": op.node.__module__, "vjp": narrowed(op.node.vjp)}
         scope["_narrow"] = type(op.node.__name__, (op.node,), namespace)
+    if isinstance(op, Pointwise):
+        scope |= {f"_scalar_{n}": node for n, node in zip(op.inputs, op.scalar_nodes, strict=False)}
+        scope |= {"_F32": np.dtype(np.float32), "_F64": np.dtype(np.float64)}
     scope |= {f"_default_{s}": d for s, d in zip(op.statics[first:], defaults)}
     return compile_lines(f"{op.name} function", lines, scope)[op.name]
 
@@ -95,8 +105,26 @@ def recording(op: Primitive) -> list[str]:
             inner.append(f"if {y}.dtype in _INEXACT: t_{y}._edge = _Output(node, {i}); t_{y}._tracked = True")
     else:
         inner.append(f"t_{op.outputs[0]}._edge = node; t_{op.outputs[0]}._tracked = True")
-    inner.append(f"if is_{op.inputs[0]} and {op.inputs[0]}.dtype is _BFLOAT16: node.__class__ = _narrow")
+    if isinstance(op, Pointwise):
+        inner += broadcasting(op)
+    else:
+        inner.append(f"if is_{op.inputs[0]} and {op.inputs[0]}.dtype is _BFLOAT16: node.__class__ = _narrow")
     return lines + [f"        {line}" for line in inner]
+
+
+def broadcasting(op: Pointwise) -> list[str]:
+    """The lines that note which inputs were broadcast, and choose the node for numbers, complex numbers and bfloat16."""
+    lines = ["shape = y.shape"]
+    shaped = [f"(None if e_{n} is None or {n}.shape == shape else {n}.shape)" for n in op.inputs]
+    unequal = " or ".join([f"(e_{n} is not None and {n}.shape != shape)" for n in op.inputs])
+    lines.append(f"if {unequal}: node.fix = ({', '.join(shaped)},)")
+    for n, scalar_node in zip(op.inputs, op.scalar_nodes, strict=False):
+        if scalar_node is not None:
+            lines.append(f"if not is_{n}: node.__class__ = _scalar_{n}")
+    lines.append("if y.dtype is not _F32 and y.dtype is not _F64:")
+    lines.append("    if y.dtype.kind == 'c': node.__class__ = node.complex_twin")
+    lines.append("    elif y.dtype is _BFLOAT16: node.__class__ = node.bfloat16_twin")
+    return lines
 
 
 def described(op: Primitive, name: str) -> tuple[str, str]:

@@ -38,6 +38,8 @@ RESULTS = {
 class Pointwise(Primitive):
     """A primitive whose inputs broadcast and promote; `pointwise` says what its options are."""
 
+    elementwise = True
+
     def __init__(
         self, name: str, kernel: Callable, doc: str, rules: dict, result: str, node: str | None, arity: int | None,
         kinds: str, scalars: str | None, noisy: bool, names: tuple, scalar_nodes: tuple, check: Callable | None,
@@ -77,14 +79,7 @@ class Pointwise(Primitive):
         if "g" not in names:
             names = ("g", *names)
             product = f"g * conjugate({product})" if conj else f"g * {product}"
-        given = ", ".join(names)
-        return f"({product} if few else blockwise(lambda {given}: {product}, {given}))"
-
-    def vjp_lines(self, conj: bool, scope: dict[str, Any]) -> list[str]:
-        scope |= {"ndarray": np.ndarray, "MANY": MANY, "blockwise": blockwise}
-        head, *rest = super().vjp_lines(conj, scope)
-        few = ["    few = g.__class__ is not ndarray or g.size < MANY"] if any([callable(r) for r in self.rules.values()]) else []
-        return [head, *few, *rest]
+        return self.in_blocks(product, names)
 
     def compile_function(self, operator: bool) -> Callable:
         """Write out the eager path for this op's number of inputs and what its rules save."""
@@ -92,7 +87,8 @@ class Pointwise(Primitive):
             "kernel": self.kernel, "slow": self.slow, "slow_operator": self.slow_operator, "node_class": getattr(self, "node", None),
             "state": modes.state, "Tensor": Tensor, "sync": sync, "ndarray": np.ndarray, "asarray": np.asarray, "new": object.__new__,
             "F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "next_sequence": next_sequence, "NEVER": _NEVER,
-            "MANY": MANY, "blockwise": blockwise, "broadcast_error": broadcast_error, "scalar_class": self.scalar_nodes[1] or getattr(self, "node", None),
+            "broadcast_error": broadcast_error, "scalar_class": self.scalar_nodes[1] or getattr(self, "node", None),
+            "MANY": MANY, "blockwise": blockwise,
         }  # fmt: skip
         given = ", ".join(self.public)
         return postponed(self.name, "function", f"{given}, *, out=None", f"{given}, out=out", lambda: self.eager_lines(operator), scope)
@@ -244,7 +240,7 @@ class Pointwise(Primitive):
 
     def __call__(self, *args: Any) -> Any:
         try:
-            return self.general(*args)
+            return self.quick(*args)
         except ValueError:
             arrays = [t._data if isinstance(t, Tensor) else t for t in args]
             raise broadcast_error(*arrays[:2]) from None

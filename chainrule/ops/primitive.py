@@ -32,6 +32,7 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, as_function, next_sequence
 from chainrule.kernels.batched import Batched
+from chainrule.kernels.elementwise import MANY, blockwise
 from chainrule.tensor import Tensor, adopt, sync
 
 ndarray = np.ndarray
@@ -207,6 +208,7 @@ class Primitive:
     """A differentiable op on carriers: a kernel, its rules, and the node class that its records get."""
 
     linear = False  # whether the op is linear in its inputs (as `linear` explains)
+    elementwise = False  # whether kernel and rules can be computed in blocks (`kernels.elementwise`)
 
     def __init__(
         self, name: str, kernel: Callable, inputs: tuple[str, ...], statics: tuple[str, ...], rules: dict[str, Any], vjp: Callable | None,
@@ -234,7 +236,7 @@ class Primitive:
 
     def compile_vjp(self, conj: bool) -> Any:
         """The node's `vjp(g, saved)` with its rules written out, one expression an input."""
-        scope = {"restore": restore, "conjugate": conjugate}
+        scope = {"restore": restore, "conjugate": conjugate, "ndarray": ndarray, "MANY": MANY, "blockwise": blockwise}
         return postponed("vjp", f"of {self.name}", "node, g, saved", "node, g, saved", lambda: self.vjp_lines(conj, scope), scope)
 
     def vjp_lines(self, conj: bool, scope: dict[str, Any]) -> list[str]:
@@ -248,6 +250,8 @@ class Primitive:
                 lines.append(f"    {needs}")
             lines.append(f"    return rule({', '.join(argument_names(self.combined))})")
         else:
+            if self.elementwise and any([callable(r) for r in self.rules.values()]):
+                lines.append("    few = g.__class__ is not ndarray or g.size < MANY")
             lines.append(f"    {''.join(f'e_{n}, ' for n in self.inputs)}= node.edges")
             for n in self.inputs:
                 rule = self.rules.get(n)
@@ -259,7 +263,17 @@ class Primitive:
         return lines
 
     def cotangent(self, name: str, rule: Any, conj: bool) -> str:
-        return f"d_{name}({', '.join(argument_names(rule))})" if callable(rule) else "g"
+        """The expression of the rule for an input, which the elementwise ops compute in blocks if there is much to do."""
+        if not callable(rule):
+            return "g"
+        names = argument_names(rule)
+        given = ", ".join(names)
+        return self.in_blocks(f"d_{name}({given})", names) if self.elementwise else f"d_{name}({given})"
+
+    @staticmethod
+    def in_blocks(expression: str, names: Sequence[str]) -> str:
+        given = ", ".join(names)
+        return f"({expression} if few else blockwise(lambda {given}: {expression}, {given}))"
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}({', '.join(self.inputs)})>"
@@ -488,7 +502,9 @@ def general(**options: Any) -> Callable[[Callable], Primitive]:
 
 def _stated(options: dict, linear: bool = False) -> Callable[[Callable], Primitive]:
     """Options: view, outputs (names), variadic (True: the first parameter is a sequence of arrays; "outputs": any number of results),
-    inputs (names; those with rules if left out), node (class name), name."""
+    inputs (names; those with rules if left out), node (class name), name, elementwise (every element of inputs, results and
+    cotangents by itself)."""
+    elementwise = options.pop("elementwise", False)
     settings = {k: options.pop(k) for k in ("view", "outputs", "variadic", "vjp", "jvp", "node", "name", "inputs") if k in options}
 
     def define(kernel: Callable) -> Primitive:
@@ -498,7 +514,7 @@ def _stated(options: dict, linear: bool = False) -> Callable[[Callable], Primiti
         vjp = settings.pop("vjp", None)
         name = settings.pop("name", None) or kernel.__name__
         op = Primitive(name, kernel, tuple(inputs), parameters[len(inputs) :], options, vjp, **settings)
-        op.linear = linear
+        op.linear, op.elementwise = linear, elementwise
         return op
 
     return define
