@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -121,6 +123,19 @@ def compare_gradients(call: Callable, stacks: list, dims: tuple, example: Callab
         close(mine, chainrule.stack(list(column)), f"gradient {k}")
 
 
+def show_why() -> None:
+    """Print the place of each loop once."""
+    seen: set = set()
+
+    def told(name: str) -> None:
+        frame = traceback.extract_tb(sys.exc_info()[2])[-2] if sys.exc_info()[2] else None
+        if frame is not None and (frame.filename, frame.lineno) not in seen:
+            seen.add((frame.filename, frame.lineno))
+            print(f"      {name}: {frame.filename.rpartition('chainrule/')[2]}:{frame.lineno} {frame.line}")
+
+    rules.warn_of_loop = told
+
+
 def run(entry: Any, samples: int, derivatives: bool = True) -> list[str]:
     """What fails."""
     dtype = torch.float32 if torch.float32 in entry.dtypes else next(iter(entry.dtypes))
@@ -139,10 +154,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--values", action="store_true")
+    parser.add_argument("--why", action="store_true", help="show where the memory of a batched array was asked for")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     failing = 0
+    if options.why:
+        show_why()
     for entry in opdb.ENTRIES:
         if options.names and entry.name not in options.names or entry.name in DYNAMIC or entry.name.split(".")[-1] in RANDOM:
             continue

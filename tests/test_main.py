@@ -1,23 +1,12 @@
-"""`python -m chainrule`: programs that say `import torch`, unchanged, print what they print under PyTorch."""
+"""`python -m chainrule`: what a program that says `import torch` finds, and that all else is as when Python runs it."""
 
-import io
 import os
-import re
-import runpy
 import subprocess
 import sys
 import textwrap
-from contextlib import redirect_stdout
 from pathlib import Path
 
-import pytest
 import torch
-
-SCRIPTS = Path(__file__).parent / "scripts"
-DIGITS = Path(__file__).parent.parent / "chainrule" / "vision" / "_data" / "digits.npz"
-ARGUMENTS = {"mnist_cnn": [str(DIGITS)]}
-NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?(?!\w)")
-
 
 def run(*arguments, **options):
     """`python -m chainrule` in a process of its own."""
@@ -30,32 +19,6 @@ def printed(*arguments, **options):
     done = run(*arguments, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def printed_by_pytorch(script, arguments, monkeypatch):
-    out = io.StringIO()
-    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
-    default, threads = torch.get_default_dtype(), torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with redirect_stdout(out):
-            runpy.run_path(str(script), run_name="__main__")
-    finally:
-        torch.set_default_dtype(default)
-        torch.set_num_threads(threads)
-    return out.getvalue()
-
-
-@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.stem)
-def test_script_prints_what_it_prints_under_pytorch(script, monkeypatch):
-    """The same text, and the same numbers to four digits."""
-    arguments = ARGUMENTS.get(script.stem, [])
-    theirs = re.sub(r"0x[0-9a-f]+", "0x", printed_by_pytorch(script, arguments, monkeypatch))
-    ours = re.sub(r"0x[0-9a-f]+", "0x", printed(script, *arguments))
-    assert NUMBER.sub("#", ours).replace("chainrule", "torch") == NUMBER.sub("#", theirs)
-    numbers = [[float(n) for n in NUMBER.findall(text)] for text in (ours, theirs)]
-    assert len(numbers[1]) >= 10
-    assert numbers[0] == pytest.approx(numbers[1], rel=1e-4, abs=1e-6)
 
 
 # The names
@@ -149,7 +112,8 @@ def test_exit_status_and_errors(tmp_path):
     assert run("-c", "import sys; sys.exit(3)").returncode == 3
     failed = run("-c", "import torch; torch.ones(2) @ torch.ones(3)")
     assert failed.returncode == 1 and failed.stderr.splitlines()[-1].startswith("RuntimeError: inconsistent tensor size")
-    assert run(tmp_path / "none.py").returncode == 1
+    missing = run(tmp_path / "none.py")
+    assert missing.returncode == 2 and "can't open file" in missing.stderr
     for arguments, status in (([], 2), (["--no-such"], 2), (["--help"], 0)):
         done = run(*arguments)
         assert done.returncode == status and done.stderr.startswith("usage: python -m chainrule")

@@ -104,6 +104,9 @@ def promote_types(a: dtype, b: dtype) -> dtype:
     """The smallest type that both fit in, by PyTorch's table. Example: `promote_types(int64, float16)` is `float16`."""
     if a is b:
         return a
+    for i, v in enumerate((a, b)):
+        if not isinstance(v, dtype):
+            raise TypeError(f"promote_types(): argument 'type{i + 1}' (position {i + 1}) must be torch.dtype, not {type(v).__name__}")
     if a.category != b.category:
         low, high = (a, b) if a.category < b.category else (b, a)
         if high.category == COMPLEX and low is float64:

@@ -8,12 +8,13 @@ after its statics were told of that dimension. What is left goes example by exam
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import views
 from chainrule.func import tree
 from chainrule.func.levels import DOORS, enter, leave
 from chainrule.kernels.batched import (
@@ -48,6 +49,7 @@ NO_RULE = (
     "we can prioritize its implementation."
 )
 RULES: dict[Primitive, Rule] = {}
+FAMILIES: dict[str, Rule] = {}  # by the name that primitives share which differ in the names of their nodes
 looped: set[str] = set()  # the primitives that went example by example so far
 
 
@@ -59,7 +61,7 @@ def computed(op: Primitive, args: tuple) -> Any:
     if isinstance(op, Pointwise):
         return elementwise(level, op.compute, args)
     inputs = args[0] if op.variadic is True else args[: op.arity]
-    rule = RULES.get(op)
+    rule = RULES.get(op) or FAMILIES.get(op.name)
     if not any([is_mapped(a, level) for a in inputs]) and not varies(args, level):
         return wrapped(op.compute(*inner(args, level)), level, False)
     if rule is not None:
@@ -87,11 +89,15 @@ def called(function: Callable, args: tuple, kwargs: dict) -> Any:
     try:
         return function(*args, **kwargs)
     except NotBatched:
-        flat = tree.leaves((args, kwargs))
-        levels = [chain(t._data)[-1] for t in flat if isinstance(t, Tensor) and t._data.__class__ is Batched]
-        if not levels or function.__name__.endswith("_"):
-            raise
-        level = max(levels, key=lambda v: v.rank)
+        return called_by_example(function, args, kwargs)
+
+
+def called_by_example(function: Callable, args: tuple, kwargs: dict) -> Any:
+    flat = tree.leaves((args, kwargs))
+    levels = [chain(t._data)[-1] for t in flat if isinstance(t, Tensor) and t._data.__class__ is Batched]
+    if not levels or function.__name__.endswith("_"):
+        raise  # noqa: PLE0704 (what the call raised)
+    level = max(levels, key=lambda v: v.rank)
     looped.add(f"{function.__name__}()")
     warn_of_loop(function.__name__)
     results = []
@@ -145,10 +151,11 @@ def with_front(**kinds: str) -> Rule:
 
     def rule(op: Primitive, level: Level, args: tuple) -> Any:
         arrays = [v if v is None else front(v, level) for v in args[: op.arity]]
-        return wrapped(op.compute(*arrays, *statics(op, level, args[op.arity :])), level)
-
-    def statics(op: Primitive, level: Level, given: Sequence) -> list:
-        return [told(kinds[n], v, level) if n in kinds else v for n, v in zip(op.statics, given, strict=False)]
+        statics = [front(v, level) if is_mapped(v, level) else inner(v, level) for v in args[op.arity :]]
+        if any([isinstance(v, tuple) and varies(v, level) for v in args[op.arity :]]):
+            return by_example(op, level, args)
+        statics = [told(kinds[n], v, level) if n in kinds else v for n, v in zip(op.statics, statics, strict=False)]
+        return wrapped(op.compute(*arrays, *statics), level)
 
     return rule
 
@@ -194,17 +201,19 @@ FRONT: dict[str, tuple] = {
     "shape": (shape.view, shape.reshape, shape.squeeze, shape.squeeze_dim, shape.squeeze_dims, shape.unsqueeze),
     "": (
         linalg.inv_ex, linalg.det, linalg.slogdet, linalg.cholesky_ex, linalg.qr, linalg.svd, linalg.eigh, linalg.eig,
-        linalg.lu_factor_ex, linalg.matrix_exp, pool.scatter, pool.take, *pool.max_pool.values(), *pool.adaptive_max_pool.values(),
-        *pool.fractional_max_pool.values(), *pool.max_unpool.values(), *pool.avg_pool.values(), *pool.adaptive_avg_pool.values(),
-        pool.resample, pool.spread, shuffle.pixel_shuffle, shuffle.pixel_unshuffle, shape.view_as_real, shape.view_as_complex,
-        shape.cast, special.polygamma,
+        linalg.lu_factor_ex, linalg.matrix_exp, pool.scatter, pool.spread, shuffle.pixel_shuffle, shuffle.pixel_unshuffle, shape.view_as_real, shape.view_as_complex,
+        special.polygamma,
     ),
     "sides": (padding.constant_pad, padding.crop),
+    "pad": (placing.constant_pad,),
     "repeats": (placing.repeat,),
 }  # fmt: skip
-KINDS = {"dim": "dim", "dim0": "dim", "dim1": "dim", "dim2": "dim", "dims": "dims", "shape": "shape", "sides": "sides", "repeats": "ones"}
+KINDS = {"dim": "dim", "dim0": "dim", "dim1": "dim", "dim2": "dim", "dims": "dims", "shape": "shape", "sides": "sides", "pad": "sides", "repeats": "ones"}
 for _names, _ops in FRONT.items():
     RULES |= dict.fromkeys(_ops, with_front(**({"dim": "dims"} if _names == "over" else {n: KINDS[n] for n in _names.split()})))
+
+# The last dimensions are all they look at
+FAMILIES |= dict.fromkeys(("taken", "unpool", "average", "resampled", "pad"), with_front())
 
 RULES |= dict.fromkeys((shuffle.channel_shuffle, conv.unfold, conv.fold), in_batch(0))
 
@@ -437,10 +446,50 @@ def untake(op: Primitive, level: Level, args: tuple) -> Any:
     return index.accumulate.compute(a.reshape(-1), (n,), (i.reshape(-1),)).reshape(size)
 
 
+# Memory: the layouts and geometries of one example are repeated, each in its own stretch
+
+
+def repeated(layout: shape.Layout, level: Level, span: int) -> shape.Layout:
+    return shape.Layout((level.size, *layout.shape), (span, *layout.strides), layout.offset)
+
+
+@rule_for(shape.as_strided, shape.put_layout)
+def strided(op: Primitive, level: Level, args: tuple) -> Any:
+    a, source, target = args
+    if op is shape.as_strided and a.shape == source.shape and a.strides == tuple([s * a.itemsize for s in source.strides]):
+        start = (target.offset - source.offset) * a.itemsize
+        return shape.window(a, target.shape, tuple([s * a.itemsize for s in target.strides]), start, inside=False)
+    span = max(source.extent(), target.extent())
+    return Batched(op.compute(front(a, level), repeated(source, level, span), repeated(target, level, span)), level)
+
+
+@rule_for(placing.as_strided_scatter)
+def strided_scatter(op: Primitive, level: Level, args: tuple) -> Any:
+    a, b, source, target = args
+    span = max(source.extent(), target.extent())
+    return Batched(op.compute(front(a, level), front(b, level), repeated(source, level, span), repeated(target, level, span)), level)
+
+
+@rule_for(views.take_view, views.put_view)
+def seen(op: Primitive, level: Level, args: tuple) -> Any:
+    a, where = args
+    reach = sum([(n - 1) * abs(s) for n, s in zip(where.base_shape, where.base_strides, strict=True) if n]) + where.base_dtype.itemsize
+    everywhere = views.Geometry(
+        (level.size, *where.base_shape), (reach, *where.base_strides), where.base_dtype,
+        (level.size, *where.shape), (reach, *where.strides), where.dtype, where.offset,
+    )  # fmt: skip
+    return Batched(op.compute(front(a, level), everywhere), level)
+
+
 @rule_for(shape.clone)
 def clone(op: Primitive, level: Level, args: tuple) -> Any:
     a, order = (*args, "K")[:2]
     return Batched(op.compute(front(a, level), order if isinstance(order, str) else (0, *[d + 1 for d in order])), level)
+
+
+@rule_for(shape.cast)
+def cast(op: Primitive, level: Level, args: tuple) -> Any:
+    return args[0].held(op.compute(args[0].array, args[1]))
 
 
 @rule_for(shape.alias, alias)

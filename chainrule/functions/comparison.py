@@ -8,6 +8,7 @@ from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import BFLOAT16
+from chainrule.ops.primitive import as_array
 from chainrule.tensor import Tensor, wrap
 
 
@@ -38,7 +39,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
                 a, b = a.astype(np.float64), b.astype(np.float64)
             error = np.abs(a - b)
             close = close | (np.isfinite(error) & (error <= atol + np.abs(rtol * b)))
-    return wrap(np.asarray(close))
+    return wrap(as_array(close))
 
 
 @public
@@ -65,7 +66,7 @@ def is_nonzero(input: Tensor) -> bool:
 def isreal(input: Tensor) -> Tensor:
     """Which elements have no imaginary part."""
     data = input._data
-    return wrap(np.asarray(data.imag == 0) if data.dtype.kind == "c" else np.ones(data.shape, np.bool_))
+    return wrap(as_array(data.imag == 0) if data.dtype.kind == "c" else np.ones(data.shape, np.bool_))
 
 
 __all__ = ["allclose", "equal", "is_nonzero", "isclose", "isreal"]

@@ -107,7 +107,7 @@ def clone(input: Tensor, *, memory_format: MemoryFormat | None = preserve_format
 
 def duplicate(input: Tensor, memory_format: MemoryFormat | None) -> Tensor:
     order = copy_order(input._data, memory_format)
-    return derive(ops.clone, input, ops.clone.kernel(input._data, order), order)
+    return derive(ops.clone, input, ops.clone.compute(input._data, order), order)
 
 
 def copy_order(a: np.ndarray, memory_format: MemoryFormat | None) -> Any:

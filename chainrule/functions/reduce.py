@@ -17,7 +17,7 @@ from chainrule.ops.eager import eager
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import operand, result_type
-from chainrule.ops.primitive import Primitive
+from chainrule.ops.primitive import Primitive, as_array
 from chainrule.ops.shape import reshape
 from chainrule.tensor import Tensor, wrap
 
@@ -105,7 +105,7 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any
     require_tensor("nanmean", input)
     if input.dtype.category < dtypes.FLOATING:
         raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {dtypes.LEGACY[input.dtype]}")
-    counted = np.asarray(ops.total((input._data == input._data).astype(np.int64), dims(dim, input._data.ndim), keepdim))
+    counted = as_array(ops.total((input._data == input._data).astype(np.int64), dims(dim, input._data.ndim), keepdim))
     return finish("nanmean", nansum(input, dim, keepdim, dtype=dtype) / wrap(counted), out)
 
 
@@ -232,7 +232,7 @@ def place_of(name: str, find: Callable) -> Callable:
         if dim is not None:
             dim = wrap_dim(dim, data.ndim)
         nonempty(name, input, None if dim is None else (dim,) if data.ndim else ())
-        index = np.asarray(find(data, dim if data.ndim else None, keepdims=keepdim))
+        index = as_array(find(data, dim if data.ndim else None, keepdims=keepdim))
         return finish(name, wrap(index), out)
 
     which = "largest" if name == "argmax" else "smallest"
@@ -250,7 +250,7 @@ def test_of(name: str, reduce: Callable, words: str) -> Callable:
     def function(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
         require_tensor(name, input)
         over = wrap_dims(dim, input._data.ndim, empty_is_all=False)
-        y = np.asarray(reduce(input._data != 0, over, None, None, keepdim))
+        y = as_array(reduce(input._data != 0, over, None, None, keepdim))
         return finish(name, wrap(y.astype(np.uint8) if input._data.dtype == np.uint8 else y), out)
 
     function.__name__ = function.__qualname__ = name
@@ -266,7 +266,7 @@ any = test_of("any", np.logical_or.reduce, "an element is not 0")
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     """How many elements are not 0, over `dim` (an int or several) if given."""
     require_tensor("count_nonzero", input)
-    return wrap(np.asarray(np.add.reduce(input._data != 0, dims(dim, input._data.ndim), np.int64)))
+    return wrap(as_array(np.add.reduce(input._data != 0, dims(dim, input._data.ndim), np.int64)))
 
 
 # Moments
@@ -417,7 +417,7 @@ def hash_tensor(input: Tensor, dim: Any = (), *, keepdim: bool = False, mode: in
     if input._data.dtype.kind == "c" or input.dtype in (dtypes.uint16, dtypes.uint32, dtypes.uint64):
         raise NotImplementedError(f"\"xor_sum_cpu\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
     bits = input._data.astype(np.float64 if input.dtype.is_floating_point else np.int64).view(np.uint64)
-    return finish("hash_tensor", wrap(np.asarray(np.bitwise_xor.reduce(bits, over, keepdims=keepdim))), out)
+    return finish("hash_tensor", wrap(as_array(np.bitwise_xor.reduce(bits, over, keepdims=keepdim))), out)
 
 
 __all__ = [

@@ -14,6 +14,7 @@ from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor, wrap_dim
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
+from chainrule.ops.primitive import as_array
 from chainrule.tensor import Tensor, wrap
 
 
@@ -36,6 +37,8 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
     require_tensor("nonzero", input)
     data = input._data
     if as_tuple:
+        if out is not None:
+            raise RuntimeError("nonzero does not support the out kwarg when as_tuple is True")
         return tuple([wrap(found) for found in np.atleast_1d(data).nonzero()])
     if out is not None and out.dtype is not dtypes.int64:
         raise RuntimeError(f"nonzero: Expected out tensor to have scalar type Long but got scalar type{dtypes.LEGACY[out.dtype]}")
@@ -81,7 +84,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     data = indices._data
     coordinates = []
     for n in reversed(sizes):
-        coordinates.append(wrap(np.asarray(data % n)))
+        coordinates.append(wrap(as_array(data % n)))
         data = data // n
     return tuple(reversed(coordinates))
 
@@ -130,9 +133,9 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     for v in given:
         if isinstance(v, Tensor) and v._data.dtype.kind in "bc":
             raise RuntimeError(f"Unsupported input type encountered for isin(): {dtypes.LEGACY[v.dtype]}")
-    a, b = [v._data if isinstance(v, Tensor) else np.asarray(v) for v in given]
+    a, b = [v._data if isinstance(v, Tensor) else as_array(v) for v in given]
     a, b = [v.astype(np.float32) if v.dtype == dtypes.bfloat16.numpy else v for v in (a, b)]
-    return finish("isin", wrap(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert))), out)
+    return finish("isin", wrap(as_array(np.isin(a, b, assume_unique=assume_unique, invert=invert))), out)
 
 
 def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:

@@ -26,6 +26,7 @@ from chainrule.ops import linalg as ops
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import broadcast_error
 from chainrule.ops.shape import reshape
+from chainrule.ops.primitive import as_array
 from chainrule.tensor import Tensor, wrap
 
 # Inverses
@@ -239,7 +240,7 @@ def matrix_rank(
         return finish("linalg_matrix_rank", wrap(np.zeros(a.shape[:-2], np.int64)), out)
     values = np.abs(np.linalg.eigvalsh(a)) if hermitian else np.linalg.svd(a, compute_uv=False)
     limit = cutoff(atol, rtol, a.shape[-2:], np.finfo(a.dtype).eps.item())(values.max(-1, keepdims=True))
-    return finish("linalg_matrix_rank", wrap(np.asarray((values > limit).sum(-1))), out)
+    return finish("linalg_matrix_rank", wrap(as_array((values > limit).sum(-1))), out)
 
 
 DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
@@ -285,7 +286,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     else:
         x = ops.pinv(A, cut, False) @ b
     values = np.linalg.svd(A._data, compute_uv=False)
-    rank = np.asarray((values > cut(values.max(-1, keepdims=True))).sum(-1)) if values.size else np.zeros(one[:-2], np.int64)
+    rank = as_array((values > cut(values.max(-1, keepdims=True))).sum(-1)) if values.size else np.zeros(one[:-2], np.int64)
     residuals = reshape(x, (x._data.size,)).real[:0]
     if m > n and driver != "gelsy" and (rank == n).all():
         apart = A @ x - b  # type: ignore[operator]

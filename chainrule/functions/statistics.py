@@ -119,7 +119,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out
 def bounds(name: str, data: np.ndarray, low: float, high: float) -> tuple[float, float]:
     """The range of a histogram: as given, or, if that is empty, the data's own."""
     if low == high:
-        low, high = (float(data.min()), float(data.max())) if data.size else (0.0, 1.0)
+        low, high = (float(np.min(data)), float(np.max(data))) if data.size else (0.0, 1.0)
     if not np.isfinite([low, high]).all():
         raise RuntimeError(f"torch.{name}: range of [{low:g}, {high:g}] is not finite")
     if low > high:

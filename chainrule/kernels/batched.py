@@ -10,6 +10,7 @@ A Batched that is not `mapped` holds the same array for all examples; it says on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -230,11 +231,9 @@ class Batched(np.lib.mixins.NDArrayOperatorsMixin):
     def nonzero(self) -> Any:
         raise NotBatched(DYNAMIC.format("aten::nonzero"))
 
-    def any(self, *args: Any, **kwargs: Any) -> Any:
-        return np.any(self, *args, **kwargs)
-
-    def all(self, *args: Any, **kwargs: Any) -> Any:
-        return np.all(self, *args, **kwargs)
+    @property
+    def __array_interface__(self) -> dict:
+        return memory(self).__array_interface__
 
     def window(self, shape: tuple, strides: tuple, start: int, cut: Callable) -> Batched:
         """`ops.shape.window` for each example; `cut` is that function."""
@@ -272,7 +271,18 @@ def method(function: Callable, **defaults: Any) -> Callable:
     return call
 
 
-for _name in ("sum", "prod", "max", "min", "mean", "var", "std", "argmax", "argmin", "argsort", "cumsum", "clip", "dot", "trace"):
+def about_all(function: Callable) -> Callable:
+    """Without arguments these methods ask about the values of all examples: code checks and branches by that."""
+
+    def call(self: Batched, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs) if args or kwargs else function(memory(self))
+
+    return call
+
+
+for _name in ("max", "min", "any", "all"):
+    setattr(Batched, _name, about_all(getattr(np, _name)))
+for _name in ("sum", "prod", "mean", "var", "std", "argmax", "argmin", "argsort", "cumsum", "clip", "dot", "trace"):
     setattr(Batched, _name, method(getattr(np, _name)))
 
 
@@ -708,6 +718,18 @@ def stacked(results: list, level: Level) -> Any:
     return Batched(np.stack([r if isinstance(r, Batched) else np.asarray(r) for r in results]), level)
 
 
+def leading(kernel: Callable) -> Callable:
+    """A kernel that looks at the last dimensions of its first argument: those in front may be the examples'."""
+
+    @wraps(kernel)
+    def call(x: Any, *rest: Any) -> Any:
+        if x.__class__ is Batched:
+            return wrapped(call(x.array, *rest), x.level, x.mapped)
+        return kernel(x, *rest)
+
+    return call
+
+
 # Indexing
 
 
@@ -808,7 +830,8 @@ FUNCTIONS: dict[Any, Callable] = {
     ),
     LINALG.solve: solve,
     **dict.fromkeys((np.shares_memory, np.may_share_memory), shares),
-    **dict.fromkeys((np.nonzero, np.argwhere, np.flatnonzero, np.unique), dynamic),
+    **dict.fromkeys((np.nonzero, np.argwhere, np.unique), dynamic),
+    np.flatnonzero: lambda level, function, args, kwargs: np.flatnonzero(memory(args[0])),  # where something is wrong
     np.shape: lambda level, function, args, kwargs: args[0].shape,
     np.ndim: lambda level, function, args, kwargs: args[0].ndim,
     np.size: lambda level, function, args, kwargs: args[0].size,

@@ -41,7 +41,7 @@ def kernel(*signatures: str, fast: Any = FAST) -> Callable[[Callable], Any]:
 
 
 inner = njit(inline="never", error_model="numpy", fastmath=FAST)  # a part of kernels
-inlined = njit(inline="always", error_model="numpy", fastmath=FAST)  # a small part, of loops that become vector instructions
+inlined = njit(forceinline=True, error_model="numpy", fastmath=FAST)  # a small part
 
 
 class Notice(event.Listener):

@@ -7,12 +7,22 @@ in the cache, and while NumPy computes one block, which it does without the GIL,
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import copysign
 from typing import Any
 
 import numpy as np
 
 from chainrule.kernels.memory import keep_freed
 from chainrule.kernels.threads import MANY, in_blocks
+
+try:
+    from numpy._core.umath import clip
+except ImportError:
+
+    def clip(a: Any, low: Any, high: Any) -> Any:
+        """a bounded by low and high."""
+        return np.minimum(np.maximum(a, low), high)
+
 
 ndarray, ufunc = np.ndarray, np.ufunc
 BLOCK = 1 << 17  # elements; smaller blocks have the threads wait for the GIL more than they save
@@ -57,6 +67,36 @@ def transposed(kernel: Callable, operands: tuple, arrays: list, shape: tuple) ->
     if not all([v.shape == shape and v.transpose(order).flags.c_contiguous for v in arrays]):
         return kernel(*operands)
     return blockwise(kernel, *turned).transpose(sorted(range(len(order)), key=order.__getitem__))
+
+
+SCATTERED = 1 << 11  # elements from which a choice element by element costs more than arithmetic on bits
+MASKS = {1: np.dtype(np.int8), 2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+
+
+def select(mask: Any, a: Any, b: Any) -> Any:
+    """np.where(mask, a, b), mask being bools; a Python number takes the type of the other, which is an array."""
+    if not hasattr(a, "dtype"):
+        dtype = b.dtype
+    elif hasattr(b, "dtype") and b.dtype is not a.dtype:
+        return np.where(mask, a, b)
+    else:
+        dtype = a.dtype
+    word = MASKS.get(dtype.itemsize)
+    if mask.__class__ is not ndarray or mask.size < SCATTERED or word is None:
+        return np.where(mask, *[v if hasattr(v, "dtype") else np.asarray(v, dtype) for v in (a, b)])
+    keep = mask.view(np.int8)
+    if is_zero(b):
+        return (np.negative(keep).astype(word) & a.view(word)).view(dtype)
+    if is_zero(a):
+        return ((keep - 1).astype(word) & b.view(word)).view(dtype)
+    a, b = [(v if hasattr(v, "dtype") else np.asarray(v, dtype)).view(word) for v in (a, b)]
+    y = a ^ b
+    return ((y & np.negative(keep).astype(word)) ^ b).view(dtype)
+
+
+def is_zero(v: Any) -> bool:
+    """Whether v is a Python number whose bits are all 0."""
+    return (v.__class__ is int or v.__class__ is float) and v == 0 and copysign(1, v) > 0
 
 
 def copy(a: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 
+from chainrule.kernels.batched import leading
 from chainrule.kernels.conv import Ints, tap_slices, widened
 
 
@@ -44,6 +45,7 @@ def flat_places(coordinates: list[np.ndarray], spatial: Ints) -> np.ndarray:
     return places
 
 
+@leading
 def max_pool(x: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, out: Ints) -> tuple[np.ndarray, np.ndarray]:
     """The largest element of each window (NaN if one is there), and its place in x's flattened spatial dimensions."""
     d = len(kernel)
@@ -70,6 +72,7 @@ def max_pool(x: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, dilation:
     return y, places
 
 
+@leading
 def largest_at(x: np.ndarray, places: Iterable[np.ndarray], out: Ints) -> tuple[np.ndarray, np.ndarray]:
     """The first largest (or the last NaN) of what x, its last dimension flat, holds at each set of places in turn; and its place."""
     shape = *x.shape[:-1], *out

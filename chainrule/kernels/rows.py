@@ -48,8 +48,8 @@ def softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     try:
         y = np.exp(a, y)
         total = sums(y)
-        inverse = 1 / total
-        if not (_dot(total, total) < 1e30 and _dot(inverse, inverse) < 1e6):
+        inverse = np.reciprocal(total)
+        if not _dot(total, total) + _dot(inverse, inverse) < 1e30:
             np.subtract(a, _max(a, 1, None, None, True), y)
             np.exp(y, y)
             total = sums(y)

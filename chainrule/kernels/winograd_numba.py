@@ -4,17 +4,20 @@ Tiles of 6x6 inputs and the taps are evaluated at six points, 0, +-A, +-B and in
 over the channels, 4 multiplications an output and channel in place of 9... of which the transforms take a part. The points are
 chosen for small errors in float32, as Barabasz et al. 2018 (arXiv:1803.10986) do: four times smaller than at 0, +-1, +-2.
 
-x is (N, C, H, W); V, inputs at the points, (36, tiles, C); U, taps, (36, O, C); M, products, (36, tiles, O). Channels are last there
-and counted in lanes of 16. Tiles are numbered along rows of tiles, rows along images.
+x is (N, C, H, W). V (36, tiles * C) holds inputs at the points, U (36, C * O) taps, M (36, tiles * O) products; channels are last there
+and go 16 at a time. Each of the 36 is a little longer than it need be, for places that lie a power of two apart share one set of the
+cache. Tiles are numbered along rows of tiles, rows of tiles along images.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from chainrule.kernels.compile_numba import claim, finish, gemm, inlined, inner, kernel, peek, poke, wait
+from chainrule.kernels.compile_numba import claim, finish, gemm, inlined, inner, kernel, wait
+from chainrule.kernels.compile_vectors import LANES, fill, load, pick, put, store
 
-LANES = 16
+PLANES, MATRIX = "f4[:, :, :, ::1]", "f4[:, ::1]"
+SMALL = 1_000_000  # OpenBLAS multiplies without copying its arguments up to so many multiplications
 f32 = np.float32
 _a, _b = 0.625, 1.5
 A, B, AA, BB, AAA, BBB = map(f32, (_a, _b, _a**2, _b**2, _a**3, _b**3))
@@ -61,330 +64,313 @@ def of_output(g0, g1, g2, g3):  # type: ignore[no-untyped-def]
     return g0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, g3
 
 
-# ---- in two dimensions, over the lanes
+# ---- in two dimensions: along the columns into the scratch t (36 vectors), then along the rows
+
+
+@inlined
+def keep(t, at, step, values):  # type: ignore[no-untyped-def]
+    v0, v1, v2, v3, v4, v5 = values
+    store(t, at, v0)
+    store(t, at + step, v1)
+    store(t, at + 2 * step, v2)
+    store(t, at + 3 * step, v3)
+    store(t, at + 4 * step, v4)
+    store(t, at + 5 * step, v5)
+
+
+@inlined
+def six(t, at, step):  # type: ignore[no-untyped-def]
+    return load(t, at), load(t, at + step), load(t, at + 2 * step), load(t, at + 3 * step), load(t, at + 4 * step), load(t, at + 5 * step)
 
 
 @inner
-def load(x, n, channel, top, rows, left, columns, lanes):  # type: ignore[no-untyped-def]
-    """lanes[r, w, c] = x[n, channel + c, top + r, left + w], zero outside of x."""
-    _, channels, height, width = x.shape
-    plane, stride = height * width, lanes.shape[1] * LANES
-    low, high = max(0, -left), min(columns, width - left)
-    for r in range(rows):
-        h, to = top + r, r * stride
-        if h < 0 or h >= height:
-            for w in range(columns * LANES):
-                poke(lanes, to + w, f32(0))
-            continue
-        for w in range(low * LANES):
-            poke(lanes, to + w, f32(0))
-        for w in range(high * LANES, columns * LANES):
-            poke(lanes, to + w, f32(0))
-        at = ((n * channels + channel) * height + h) * width + left
-        for w in range(low, high):
-            for c in range(LANES):
-                poke(lanes, to + w * LANES + c, peek(x, at + w + c * plane))
-
-
-@inner
-def input_tile(lanes, row, column, V, tile, channel, t):  # type: ignore[no-untyped-def]
-    """V[:, tile, channel:] of the 6x6 inputs at (row, column) of `lanes`; t is scratch."""
-    stride = lanes.shape[1] * LANES
+def input_tile(rows, at, stride, V, to, t):  # type: ignore[no-untyped-def]
+    """The 6x6 inputs at `at` of `rows` to their 36 places in V."""
+    step = V.shape[1]
     for s in range(6):
-        at = row * stride + (column + s) * LANES
-        for c in range(LANES):
-            r0, r1, r2, r3, r4, r5 = of_input(
-                peek(lanes, at + c), peek(lanes, at + stride + c), peek(lanes, at + 2 * stride + c), peek(lanes, at + 3 * stride + c),
-                peek(lanes, at + 4 * stride + c), peek(lanes, at + 5 * stride + c),
-            )  # fmt: skip
-            k = s * LANES + c
-            poke(t, k, r0)
-            poke(t, k + 96, r1)
-            poke(t, k + 192, r2)
-            poke(t, k + 288, r3)
-            poke(t, k + 384, r4)
-            poke(t, k + 480, r5)
-    step = V.shape[1] * V.shape[2]
+        keep(t, s * LANES, 6 * LANES, of_input(*six(rows, at + s * LANES, stride)))
     for r in range(6):
-        at, to = r * 96, r * 6 * step + tile * V.shape[2] + channel
-        for c in range(LANES):
-            k = at + c
-            s0, s1, s2, s3, s4, s5 = of_input(peek(t, k), peek(t, k + 16), peek(t, k + 32), peek(t, k + 48), peek(t, k + 64), peek(t, k + 80))
-            poke(V, to + c, s0)
-            poke(V, to + step + c, s1)
-            poke(V, to + 2 * step + c, s2)
-            poke(V, to + 3 * step + c, s3)
-            poke(V, to + 4 * step + c, s4)
-            poke(V, to + 5 * step + c, s5)
+        keep(V, to + 6 * r * step, step, of_input(*six(t, 6 * r * LANES, LANES)))
 
 
 @inner
-def cotangent_tile(lanes, row, column, V, tile, channel, t):  # type: ignore[no-untyped-def]
-    """V[:, tile, channel:] of the 4x4 cotangents at (row, column) of `lanes`."""
-    stride = lanes.shape[1] * LANES
+def cotangent_tile(rows, at, stride, V, to, t):  # type: ignore[no-untyped-def]
+    """The 4x4 cotangents at `at` of `rows` to their 36 places in V."""
+    step = V.shape[1]
     for s in range(4):
-        at = row * stride + (column + s) * LANES
-        for c in range(LANES):
-            r0, r1, r2, r3, r4, r5 = of_output(
-                peek(lanes, at + c), peek(lanes, at + stride + c), peek(lanes, at + 2 * stride + c), peek(lanes, at + 3 * stride + c)
-            )
-            k = s * LANES + c
-            poke(t, k, r0)
-            poke(t, k + 96, r1)
-            poke(t, k + 192, r2)
-            poke(t, k + 288, r3)
-            poke(t, k + 384, r4)
-            poke(t, k + 480, r5)
-    step = V.shape[1] * V.shape[2]
+        i = at + s * LANES
+        column = of_output(load(rows, i), load(rows, i + stride), load(rows, i + 2 * stride), load(rows, i + 3 * stride))
+        keep(t, s * LANES, 6 * LANES, column)
     for r in range(6):
-        at, to = r * 96, r * 6 * step + tile * V.shape[2] + channel
-        for c in range(LANES):
-            k = at + c
-            s0, s1, s2, s3, s4, s5 = of_output(peek(t, k), peek(t, k + 16), peek(t, k + 32), peek(t, k + 48))
-            poke(V, to + c, s0)
-            poke(V, to + step + c, s1)
-            poke(V, to + 2 * step + c, s2)
-            poke(V, to + 3 * step + c, s3)
-            poke(V, to + 4 * step + c, s4)
-            poke(V, to + 5 * step + c, s5)
+        i = 6 * r * LANES
+        line = of_output(load(t, i), load(t, i + LANES), load(t, i + 2 * LANES), load(t, i + 3 * LANES))
+        keep(V, to + 6 * r * step, step, line)
 
 
 @inner
-def output_tile(M, tile, channel, lanes, column, t):  # type: ignore[no-untyped-def]
-    """lanes[:4, column : column + 4] of M[:, tile, channel:]."""
-    step = M.shape[1] * M.shape[2]
+def output_tile(M, at, rows, to, stride, bias, t):  # type: ignore[no-untyped-def]
+    """The 36 products at `at` of M to 4x4 outputs in `rows`."""
+    step = M.shape[1]
     for s in range(6):
-        at = s * step + tile * M.shape[2] + channel
-        for c in range(LANES):
-            k = at + c
-            r0, r1, r2, r3 = to_output(
-                peek(M, k), peek(M, k + 6 * step), peek(M, k + 12 * step), peek(M, k + 18 * step), peek(M, k + 24 * step), peek(M, k + 30 * step)
-            )
-            k = s * LANES + c
-            poke(t, k, r0)
-            poke(t, k + 96, r1)
-            poke(t, k + 192, r2)
-            poke(t, k + 288, r3)
-    stride = lanes.shape[1] * LANES
+        r0, r1, r2, r3 = to_output(*six(M, at + s * step, 6 * step))
+        store(t, s * LANES, r0)
+        store(t, (6 + s) * LANES, r1)
+        store(t, (12 + s) * LANES, r2)
+        store(t, (18 + s) * LANES, r3)
     for r in range(4):
-        at, to = r * 96, r * stride + column * LANES
-        for c in range(LANES):
-            k = at + c
-            s0, s1, s2, s3 = to_output(peek(t, k), peek(t, k + 16), peek(t, k + 32), peek(t, k + 48), peek(t, k + 64), peek(t, k + 80))
-            poke(lanes, to + c, s0)
-            poke(lanes, to + 16 + c, s1)
-            poke(lanes, to + 32 + c, s2)
-            poke(lanes, to + 48 + c, s3)
+        s0, s1, s2, s3 = to_output(*six(t, 6 * r * LANES, LANES))
+        i = to + r * stride
+        store(rows, i, s0 + bias)
+        store(rows, i + LANES, s1 + bias)
+        store(rows, i + 2 * LANES, s2 + bias)
+        store(rows, i + 3 * LANES, s3 + bias)
 
 
 @inner
-def store(lanes, y, bias, n, channel, top):  # type: ignore[no-untyped-def]
-    """y[n, channel + c, top + r, w] = lanes[r, w, c] + bias, as far as y goes."""
+def taps_block(w, U, at, width, start, stop, across, t):  # type: ignore[no-untyped-def]
+    """U[:, at:] of the taps for the outputs from `start` to `stop`, `width` places for each input channel.
+
+    With `across` inputs and outputs change places, and the taps are turned by 180 degrees.
+    """
+    inputs, step = w.shape[0] if across else w.shape[1], U.shape[1]
+    jump = 9 if across else 9 * w.shape[1]
+    for i in range(inputs):
+        for o in range(start, stop, LANES):
+            source = (i * w.shape[1] + o) * 9 if across else (o * w.shape[1] + i) * 9
+            to = at + i * width + o - start
+            for k in range(9):
+                store(t, k * LANES, pick(w, source + (8 - k if across else k), jump))
+            for s in range(3):
+                k = s * LANES
+                keep(t, (9 + s) * LANES, 3 * LANES, of_taps(load(t, k), load(t, k + 3 * LANES), load(t, k + 6 * LANES)))
+            for r in range(6):
+                k = (9 + 3 * r) * LANES
+                keep(U, to + 6 * r * step, step, of_taps(load(t, k), load(t, k + LANES), load(t, k + 2 * LANES)))
+
+
+@inner
+def taps_back(dU, width, dw, output, more, t):  # type: ignore[no-untyped-def]
+    """dw[output] of a row of dU's 36 matrices; added to what is there with `more`."""
+    channels, step = dw.shape[1], dU.shape[1]
+    for c in range(0, channels, LANES):
+        for s in range(6):
+            r0, r1, r2 = to_taps(*six(dU, width + c + s * step, 6 * step))
+            store(t, s * LANES, r0)
+            store(t, (6 + s) * LANES, r1)
+            store(t, (12 + s) * LANES, r2)
+        to = (output * channels + c) * 9
+        for r in range(3):
+            s0, s1, s2 = to_taps(*six(t, 6 * r * LANES, LANES))
+            if more:
+                s0, s1, s2 = s0 + pick(dw, to + 3 * r, 9), s1 + pick(dw, to + 3 * r + 1, 9), s2 + pick(dw, to + 3 * r + 2, 9)
+            put(dw, to + 3 * r, 9, s0)
+            put(dw, to + 3 * r + 1, 9, s1)
+            put(dw, to + 3 * r + 2, 9, s2)
+
+
+# ---- between images and tiles
+
+
+@inner
+def take(x, n, channel, top, count, left, columns, rows):  # type: ignore[no-untyped-def]
+    """rows[r, w, c] = x[n, channel + c, top + r, left + w], zero outside of x."""
+    _, channels, height, width = x.shape
+    low, high, zero = max(0, -left), min(columns, width - left), fill(f32(0))
+    for r in range(count):
+        h, to = top + r, r * columns * LANES
+        if h < 0 or h >= height:
+            low, high = columns, columns
+        else:
+            low, high = max(0, -left), min(columns, width - left)
+        at = ((n * channels + channel) * height + h) * width + left
+        for w in range(low):
+            store(rows, to + w * LANES, zero)
+        for w in range(low, high):
+            store(rows, to + w * LANES, pick(x, at + w, height * width))
+        for w in range(high, columns):
+            store(rows, to + w * LANES, zero)
+
+
+@inner
+def give(rows, y, n, channel, top, columns):  # type: ignore[no-untyped-def]
+    """y[n, channel + c, top + r, w] = rows[r, w, c], as far as y goes."""
     _, channels, height, width = y.shape
-    stride = lanes.shape[1] * LANES
-    for c in range(LANES):
-        more = bias[channel + c] if bias.size else f32(0)
-        for r in range(min(4, height - top)):
-            to, at = ((n * channels + channel + c) * height + top + r) * width, r * stride + c
-            for w in range(width):
-                poke(y, to + w, peek(lanes, at + w * LANES) + more)
+    for r in range(min(4, height - top)):
+        to = ((n * channels + channel) * height + top + r) * width
+        for w in range(width):
+            put(y, to + w, height * width, load(rows, (r * columns + w) * LANES))
 
 
 @inner
-def enter(x, V, first, last, high, wide, pad_h, pad_w, start, stop, lanes, t):  # type: ignore[no-untyped-def]
+def enter(x, V, first, last, high, wide, pad_h, pad_w, start, stop, rows, t):  # type: ignore[no-untyped-def]
     """V of the rows of tiles from `first` to `last` and the channels from `start` to `stop`."""
-    q = first
+    q, columns, channels = first, 4 * wide + 2, x.shape[1]
     while q < last:
         n, i = q // high, q % high
         count = min(high - i, last - q)
-        for channel in range(start, stop, LANES):
-            load(x, n, channel, 4 * i - pad_h, 4 * count + 2, -pad_w, 4 * wide + 2, lanes)
-            for k in range(count * wide):
-                input_tile(lanes, k // wide * 4, k % wide * 4, V, (q - first) * wide + k, channel, t)
+        for c in range(start, stop, LANES):
+            take(x, n, c, 4 * i - pad_h, 4 * count + 2, -pad_w, columns, rows)
+            for r in range(count):
+                for j in range(wide):
+                    to = ((q - first + r) * wide + j) * channels + c
+                    input_tile(rows, (4 * r * columns + 4 * j) * LANES, columns * LANES, V, to, t)
         q += count
 
 
 @inner
-def enter_cotangent(g, V, first, last, high, wide, start, stop, lanes, t):  # type: ignore[no-untyped-def]
+def enter_cotangent(g, V, first, last, high, wide, start, stop, rows, t):  # type: ignore[no-untyped-def]
     """As `enter`, for the result's cotangent."""
-    q = first
+    q, columns, channels = first, 4 * wide, g.shape[1]
     while q < last:
         n, i = q // high, q % high
         count = min(high - i, last - q)
-        for channel in range(start, stop, LANES):
-            load(g, n, channel, 4 * i, 4 * count, 0, 4 * wide, lanes)
-            for k in range(count * wide):
-                cotangent_tile(lanes, k // wide * 4, k % wide * 4, V, (q - first) * wide + k, channel, t)
+        for c in range(start, stop, LANES):
+            take(g, n, c, 4 * i, 4 * count, 0, columns, rows)
+            for r in range(count):
+                for j in range(wide):
+                    to = ((q - first + r) * wide + j) * channels + c
+                    cotangent_tile(rows, (4 * r * columns + 4 * j) * LANES, columns * LANES, V, to, t)
         q += count
 
 
 @inner
-def leave(M, y, bias, first, last, high, wide, start, stop, lanes, t):  # type: ignore[no-untyped-def]
-    """y of the rows of tiles from `first` to `last` and the channels from `start` to `stop`."""
+def leave(M, width, y, bias, first, last, high, wide, start, stop, rows, t):  # type: ignore[no-untyped-def]
+    """y of the rows of tiles from `first` to `last` and the channels from `start`, where M begins, to `stop`; M has `width` of them."""
+    columns = 4 * wide
     for q in range(first, last):
-        for channel in range(start, stop, LANES):
+        for c in range(start, stop, LANES):
+            more = load(bias, c) if bias.size else fill(f32(0))
             for j in range(wide):
-                output_tile(M, (q - first) * wide + j, channel, lanes, 4 * j, t)
-            store(lanes, y, bias, q // high, channel, q % high * 4)
+                at = ((q - first) * wide + j) * width + c - start
+                output_tile(M, at, rows, 4 * j * LANES, columns * LANES, more, t)
+            give(rows, y, q // high, c, q % high * 4, columns)
+
+
+@inner
+def product(flip_a, m, n, k, a, at_a, step_a, b, at_b, step_b, c, at_c, step_c):  # type: ignore[no-untyped-def]
+    """c = a @ b, as `gemm` has it, in pieces small enough to be multiplied as they lie."""
+    deep, tall = min(k, 512), min(m, 64)
+    wide = min(n, max(LANES, SMALL // (deep * tall) // LANES * LANES))
+    for h in range(0, k, deep):
+        for i in range(0, m, tall):
+            for j in range(0, n, wide):
+                gemm(
+                    flip_a, False, min(tall, m - i), min(wide, n - j), min(deep, k - h), a,
+                    at_a + (h * step_a + i if flip_a else i * step_a + h), step_a, b, at_b + h * step_b + j, step_b, h > 0, c,
+                    at_c + i * step_c + j, step_c,
+                )  # fmt: skip
+
+
+@inner
+def scratch(rows, high, wide):  # type: ignore[no-untyped-def]
+    """Room for rows of tiles with their channels last, and for a tile."""
+    return np.empty((4 * min(rows, high) + 2) * (4 * wide + 2) * LANES, f32), np.empty(36 * LANES, f32)
 
 
 # ---- kernels
 
-PLANES = "f4[:, :, :, ::1]"
 
-
-@kernel(f"({PLANES}, f4[:, :, ::1], b1, i8[::1])")
-def taps(w, U, flip, turns):  # type: ignore[no-untyped-def]
-    """U of the taps w (O, C, 3, 3), which `flip` turns by 180 degrees."""
-    outputs, channels = w.shape[:2]
-    t, step = np.empty((27, LANES), f32), outputs * channels
+@kernel(f"({PLANES}, {MATRIX}, b1, i8[::1])")
+def taps(w, U, across, turns):  # type: ignore[no-untyped-def]
+    """U of all taps (O, C, 3, 3)."""
+    outputs = w.shape[1] if across else w.shape[0]
+    tasks, t = outputs // LANES, np.empty(36 * LANES, f32)
     task = claim(turns, 0)
-    while task < outputs:
-        for channel in range(0, channels, LANES):
-            at, to = (task * channels + channel) * 9, task * channels + channel
-            for k in range(9):
-                source = at + (8 - k if flip else k)
-                for c in range(LANES):
-                    poke(t, k * LANES + c, peek(w, source + 9 * c))
-            for s in range(3):
-                for c in range(LANES):
-                    k = s * LANES + c
-                    r0, r1, r2, r3, r4, r5 = of_taps(peek(t, k), peek(t, k + 48), peek(t, k + 96))
-                    poke(U, to + c + s * step, r0)  # U holds the half transformed taps for a moment
-                    poke(U, to + c + (6 + s) * step, r1)
-                    poke(U, to + c + (12 + s) * step, r2)
-                    poke(U, to + c + (18 + s) * step, r3)
-                    poke(U, to + c + (24 + s) * step, r4)
-                    poke(U, to + c + (30 + s) * step, r5)
-            for r in range(6):
-                for c in range(LANES):
-                    k = to + c + r * 6 * step
-                    s0, s1, s2, s3, s4, s5 = of_taps(peek(U, k), peek(U, k + step), peek(U, k + 2 * step))
-                    poke(U, k, s0)
-                    poke(U, k + step, s1)
-                    poke(U, k + 2 * step, s2)
-                    poke(U, k + 3 * step, s3)
-                    poke(U, k + 4 * step, s4)
-                    poke(U, k + 5 * step, s5)
+    while task < tasks:
+        taps_block(w, U, task * LANES, outputs, task * LANES, (task + 1) * LANES, across, t)
         finish(turns, 0)
         task = claim(turns, 0)
-    wait(turns, 0, outputs)
+    wait(turns, 0, tasks)
 
 
-@kernel(f"({PLANES}, f4[:, :, ::1], {PLANES}, f4[::1], b1, i8, i8, i8, i8[::1])")
-def by_blocks(x, U, y, bias, across, pad_h, pad_w, rows, turns):  # type: ignore[no-untyped-def]
-    """The convolution, `rows` rows of tiles at a time from beginning to end: what they need stays in the cache beside U.
-
-    `across`: U is (36, C, O), as the input's gradient has it.
-    """
+@kernel(f"({PLANES}, {MATRIX}, {PLANES}, f4[::1], i8, i8, i8, i8[::1])")
+def by_blocks(x, U, y, bias, pad_h, pad_w, rows, turns):  # type: ignore[no-untyped-def]
+    """The convolution, `rows` rows of tiles at a time from beginning to end: what they need stays in the cache beside U."""
     channels, outputs = x.shape[1], y.shape[1]
     high, wide = (y.shape[2] + 3) // 4, (y.shape[3] + 3) // 4
     every = y.shape[0] * high
     tasks = (every + rows - 1) // rows
     task = claim(turns, 0)
     if task < tasks:
-        V, M = np.empty((36, rows * wide, channels), f32), np.empty((36, rows * wide, outputs), f32)
-        lanes, t = np.empty((4 * min(rows, high) + 2, 4 * wide + 2, LANES), f32), np.empty((36, LANES), f32)
+        V, M = np.empty((36, rows * wide * channels + LANES), f32), np.empty((36, rows * wide * outputs + LANES), f32)
+        lines, t = scratch(rows, high, wide)
         while task < tasks:
             first = task * rows
             last = min(every, first + rows)
-            enter(x, V, first, last, high, wide, pad_h, pad_w, 0, channels, lanes, t)
+            enter(x, V, first, last, high, wide, pad_h, pad_w, 0, channels, lines, t)
             for p in range(36):
-                gemm(
-                    False, not across, (last - first) * wide, outputs, channels, V, p * rows * wide * channels, channels,
-                    U, p * channels * outputs, outputs if across else channels, False, M, p * rows * wide * outputs, outputs,
+                product(
+                    False, (last - first) * wide, outputs, channels, V, p * V.shape[1], channels, U, p * U.shape[1], outputs,
+                    M, p * M.shape[1], outputs,
                 )  # fmt: skip
-            leave(M, y, bias, first, last, high, wide, 0, outputs, lanes, t)
+            leave(M, outputs, y, bias, first, last, high, wide, 0, outputs, lines, t)
             finish(turns, 0)
             task = claim(turns, 0)
     wait(turns, 0, tasks)
 
 
-@kernel(f"({PLANES}, f4[:, :, ::1], {PLANES}, f4[::1], b1, i8, i8, i8, i8, f4[:, :, ::1], f4[:, :, ::1], i8[::1])")
-def by_phases(x, U, y, bias, across, pad_h, pad_w, first, last, V, M, turns):  # type: ignore[no-untyped-def]
-    """The convolution for the rows of tiles from `first` to `last`, all inputs first, then all products, then all outputs."""
+@kernel(f"({PLANES}, {PLANES}, {PLANES}, f4[::1], b1, i8, i8, i8, i8, {MATRIX}, i8, i8[::1])")
+def by_outputs(x, w, y, bias, across, pad_h, pad_w, first, last, V, width, turns):  # type: ignore[no-untyped-def]
+    """The convolution for the rows of tiles from `first` to `last`, `width` outputs at a time: their taps stay in the cache beside V."""
     channels, outputs = x.shape[1], y.shape[1]
     high, wide = (y.shape[2] + 3) // 4, (y.shape[3] + 3) // 4
-    lanes, t = np.empty((4 * min(last - first, high) + 2, 4 * wide + 2, LANES), f32), np.empty((36, LANES), f32)
+    tiles = (last - first) * wide
+    lines, t = scratch(last - first, high, wide)
     tasks = channels // LANES
     task = claim(turns, 0)
     while task < tasks:
-        enter(x, V, first, last, high, wide, pad_h, pad_w, task * LANES, (task + 1) * LANES, lanes, t)
+        enter(x, V, first, last, high, wide, pad_h, pad_w, task * LANES, (task + 1) * LANES, lines, t)
         finish(turns, 0)
         task = claim(turns, 0)
     wait(turns, 0, tasks)
-    tiles, room = (last - first) * wide, V.shape[1]
+    tasks = (outputs + width - 1) // width
     task = claim(turns, 1)
-    while task < 36:
-        gemm(
-            False, not across, tiles, outputs, channels, V, task * room * channels, channels, U, task * channels * outputs,
-            outputs if across else channels, False, M, task * room * outputs, outputs,
-        )  # fmt: skip
-        finish(turns, 1)
-        task = claim(turns, 1)
-    wait(turns, 1, 36)
-    tasks = outputs // LANES
-    task = claim(turns, 2)
-    while task < tasks:
-        leave(M, y, bias, first, last, high, wide, task * LANES, (task + 1) * LANES, lanes, t)
-        finish(turns, 2)
-        task = claim(turns, 2)
-    wait(turns, 2, tasks)
+    if task < tasks:
+        U, M = np.empty((36, channels * width + LANES), f32), np.empty((36, tiles * width + LANES), f32)
+        while task < tasks:
+            start = task * width
+            stop = min(outputs, start + width)
+            taps_block(w, U, 0, width, start, stop, across, t)
+            for p in range(36):
+                product(
+                    False, tiles, stop - start, channels, V, p * V.shape[1], channels, U, p * U.shape[1], width, M, p * M.shape[1], width
+                )
+            leave(M, width, y, bias, first, last, high, wide, start, stop, lines, t)
+            finish(turns, 1)
+            task = claim(turns, 1)
+    wait(turns, 1, tasks)
 
 
-@kernel(f"({PLANES}, {PLANES}, {PLANES}, i8, i8, i8, i8, f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], i8[::1])")
-def taps_gradient(x, g, dw, pad_h, pad_w, first, last, V, G, dU, turns):  # type: ignore[no-untyped-def]
-    """The taps' gradient from the rows of tiles from `first` to `last`, in dU (36, O, C); after the last row in dw (O, C, 3, 3)."""
+@kernel(f"({PLANES}, {PLANES}, {PLANES}, i8, i8, i8, i8, {MATRIX}, {MATRIX}, i8[::1])")
+def taps_gradient(x, g, dw, pad_h, pad_w, first, last, V, G, turns):  # type: ignore[no-untyped-def]
+    """The taps' gradient from the rows of tiles from `first` to `last`, added to dw if `first` is not 0."""
     channels, outputs = x.shape[1], g.shape[1]
     high, wide = (g.shape[2] + 3) // 4, (g.shape[3] + 3) // 4
-    lanes, t = np.empty((4 * min(last - first, high) + 2, 4 * wide + 2, LANES), f32), np.empty((36, LANES), f32)
+    tiles = (last - first) * wide
+    lines, t = scratch(last - first, high, wide)
     tasks = (channels + outputs) // LANES
     task = claim(turns, 0)
     while task < tasks:
         c = task * LANES
         if c < channels:
-            enter(x, V, first, last, high, wide, pad_h, pad_w, c, c + LANES, lanes, t)
+            enter(x, V, first, last, high, wide, pad_h, pad_w, c, c + LANES, lines, t)
         else:
-            enter_cotangent(g, G, first, last, high, wide, c - channels, c - channels + LANES, lanes, t)
+            enter_cotangent(g, G, first, last, high, wide, c - channels, c - channels + LANES, lines, t)
         finish(turns, 0)
         task = claim(turns, 0)
     wait(turns, 0, tasks)
-    tiles, room = (last - first) * wide, V.shape[1]
+    tasks = outputs // LANES
     task = claim(turns, 1)
-    while task < 36:
-        gemm(
-            True, False, outputs, channels, tiles, G, task * room * outputs, outputs, V, task * room * channels, channels,
-            first > 0, dU, task * outputs * channels, channels,
-        )  # fmt: skip
-        finish(turns, 1)
-        task = claim(turns, 1)
-    wait(turns, 1, 36)
-    if last < g.shape[0] * high:
-        return
-    step = outputs * channels
-    task = claim(turns, 2)
-    while task < outputs:
-        for channel in range(0, channels, LANES):
-            at, to = task * channels + channel, (task * channels + channel) * 9
-            for s in range(6):
-                for c in range(LANES):
-                    k = at + c + s * step
-                    r0, r1, r2 = to_taps(
-                        peek(dU, k), peek(dU, k + 6 * step), peek(dU, k + 12 * step), peek(dU, k + 18 * step), peek(dU, k + 24 * step),
-                        peek(dU, k + 30 * step),
-                    )  # fmt: skip
-                    k = s * LANES + c
-                    poke(t, k, r0)
-                    poke(t, k + 96, r1)
-                    poke(t, k + 192, r2)
-            for r in range(3):
-                for c in range(LANES):
-                    k = r * 96 + c
-                    s0, s1, s2 = to_taps(peek(t, k), peek(t, k + 16), peek(t, k + 32), peek(t, k + 48), peek(t, k + 64), peek(t, k + 80))
-                    k = to + 9 * c + 3 * r
-                    poke(dw, k, s0)
-                    poke(dw, k + 1, s1)
-                    poke(dw, k + 2, s2)
-        finish(turns, 2)
-        task = claim(turns, 2)
-    wait(turns, 2, outputs)
+    if task < tasks:
+        dU = np.empty((36, LANES * channels + LANES), f32)
+        while task < tasks:
+            for p in range(36):
+                product(
+                    True, LANES, channels, tiles, G, p * G.shape[1] + task * LANES, outputs, V, p * V.shape[1], channels,
+                    dU, p * dU.shape[1], channels,
+                )  # fmt: skip
+            for o in range(LANES):
+                taps_back(dU, o * channels, dw, task * LANES + o, first > 0, t)
+            finish(turns, 1)
+            task = claim(turns, 1)
+    wait(turns, 1, tasks)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule._core.silence import restore, silence
+from chainrule.kernels.elementwise import clip, select
 from chainrule.ops.pointwise import exp, log1p, tanh, where
 from chainrule.ops.pointwise_form import pointwise
 from chainrule.ops.primitive import general
@@ -17,7 +19,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 
 
 relu = pointwise(
-    "relu", lambda a: np.maximum(a, a.dtype.type(0)), "max(`input`, 0)", kinds="uif", noisy=True, a=lambda g, y: where(y <= 0, 0, g),
+    "relu", lambda a: clip(a, 0, np.inf) if a.dtype.kind == "f" else np.maximum(a, a.dtype.type(0)), "max(`input`, 0)", kinds="uif", noisy=True, a=lambda g, y: where(y <= 0, 0, g),
 )  # fmt: skip
 
 
@@ -107,11 +109,23 @@ mish = pointwise(
 )  # fmt: skip
 
 
-@general(a=lambda g, a, beta, threshold: where(a * beta > threshold, g, g * sigmoid(a * beta)))
+@general(a=lambda g, a, beta, threshold: softplus_cotangent(g, a, beta, threshold), elementwise=True)
 def softplus(a: Any, beta: float, threshold: float) -> Any:
     """log(1 + exp(beta a)) / beta, and a itself where beta a exceeds threshold."""
-    scaled = a * a.dtype.type(beta)
-    return np.where(scaled > a.dtype.type(threshold), a, np.logaddexp(scaled, a.dtype.type(0)) / a.dtype.type(beta))
+    scaled = a if beta == 1 else a * a.dtype.type(beta)
+    token = silence()
+    try:
+        y = np.log1p(np.exp(scaled))
+    finally:
+        restore(token)
+    if beta != 1:
+        y = y / a.dtype.type(beta)
+    return select(scaled > a.dtype.type(threshold), a, y)
+
+
+def softplus_cotangent(g: Any, a: Any, beta: float, threshold: float) -> Any:
+    scaled = a if beta == 1 else a * beta
+    return where(scaled > threshold, g, g * sigmoid(scaled))
 
 
 logsigmoid = pointwise(

@@ -23,7 +23,7 @@ NEVER = [0, 0]  # the version counter of what no op changes
 
 def eager(op: Primitive) -> Callable[..., Any]:
     """`op(*inputs, *statics)`, all by position, for inputs that are Tensors, arrays or None."""
-    defaults = op.kernel.__defaults__ or ()  # type: ignore[attr-defined]
+    defaults = getattr(op.kernel, "__defaults__", None) or ()
     first = len(op.statics) - len(defaults)
     signature = [f"x_{n}" for n in op.inputs] + [s if i < first else f"{s}=_default_{s}" for i, s in enumerate(op.statics)]
     given = ", ".join([f"x_{n}" for n in op.inputs] + list(op.statics))

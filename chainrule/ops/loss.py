@@ -159,7 +159,7 @@ def picking(node: str) -> Primitive:
         axis = 1 if a.ndim > 1 else 0
         target = target.reshape(a.shape[:axis] + a.shape[axis + 1 :])
         index, valid, w = chosen(target, weight, ignore_index, a.dtype)
-        picked = np.take_along_axis(a, np.expand_dims(index, axis), axis).squeeze(axis)
+        picked = a[places(index, axis)]
         losses = -wide(picked) * wide(w) if w is not None else -wide(picked)
         if valid is not None:
             losses = np.where(valid, losses, losses.dtype.type(0))
@@ -190,8 +190,31 @@ def nll_spread(a: Any, target: Any, weight: Any, shape: tuple, ignore_index: int
     if valid is not None:
         share = np.where(valid, share, share.dtype.type(0))
     y = np.zeros(shape, a.dtype)
-    np.put_along_axis(y, np.expand_dims(index, axis), np.expand_dims(np.broadcast_to(share, target.shape), axis).astype(a.dtype), axis)
+    y[places(index, axis)] = share
     return y
+
+
+_aranges: dict[int, np.ndarray] = {}
+
+
+def arange(n: int) -> np.ndarray:
+    """0 to n - 1, kept for small n; not to be written to."""
+    found = _aranges.get(n)
+    if found is None:
+        found = np.arange(n)
+        if n <= 4096:
+            _aranges[n] = found
+    return found
+
+
+def places(index: Any, axis: int) -> Any:
+    """Where the elements are that have `index` along `axis`, 0 or 1, and every place along the others."""
+    if not axis:
+        return index
+    if index.ndim == 1:
+        return arange(len(index)), index
+    rows, *others = [arange(n).reshape(n, *[1] * (index.ndim - 1 - d)) for d, n in enumerate(index.shape)]
+    return rows, index, *others
 
 
 def chosen(target: Any, weight: Any, ignore_index: int, dtype: Any) -> tuple:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
+from chainrule.kernels.elementwise import clip, select
 from chainrule.ops.pointwise_form import pointwise
 from chainrule.ops.primitive import conjugate as conj, general, linear
 from chainrule.tensor import Tensor
@@ -184,7 +185,7 @@ xlogy = pointwise(
 )  # fmt: skip
 
 
-@general(a=lambda g, a, exponent: pow_cotangent(g, a, exponent), node="PowBackward0")
+@general(a=lambda g, a, exponent: pow_cotangent(g, a, exponent), node="PowBackward0", elementwise=True)
 def pow_scalar(a: Any, exponent: Any) -> Any:
     """a to the power of a Python number, in a's type."""
     if exponent == 2:
@@ -363,29 +364,24 @@ fmin = pointwise(
 )  # fmt: skip
 
 
-def _where(a: Any, b: Any, c: Any) -> Any:
-    if b.__class__ is int or b.__class__ is float:
-        b = np.asarray(b, c.dtype)
-    elif c.__class__ is int or c.__class__ is float:
-        c = np.asarray(c, b.dtype)
-    return np.where(a, b, c)
-
-
-where = pointwise("where", _where, arity=3, b=lambda g, a: where(a, g, 0), c=lambda g, a: where(a, 0, g))
+where = pointwise("where", lambda a, b, c: select(a, b, c), arity=3, b=lambda g, a: where(a, g, 0), c=lambda g, a: where(a, 0, g))
 masked_fill = pointwise(
-    "masked_fill", lambda a, b, c: np.where(b, c, a), arity=3, a=lambda g, b: where(b, 0, g), c=lambda g, b: where(b, g, 0),
+    "masked_fill", lambda a, b, c: select(b, c, a), arity=3, a=lambda g, b: where(b, 0, g), c=lambda g, b: where(b, g, 0),
 )  # fmt: skip
 masked_fill_scalar = pointwise(
-    "masked_fill", lambda a, b, c: np.where(b, a.dtype.type(c), a), arity=3, node="MaskedFillBackward0", a=lambda g, b: where(b, 0, g),
+    "masked_fill", lambda a, b, c: select(b, c, a), arity=3, node="MaskedFillBackward0", a=lambda g, b: where(b, 0, g),
 )  # fmt: skip
 
 
-@general(a=lambda g, a, min, max: where(inside(a, min, max), g, 0), node="ClampBackward1")
+@general(a=lambda g, a, min, max: where(inside(a, min, max), g, 0), node="ClampBackward1", elementwise=True)
 def clamp(a: Any, min: Any, max: Any) -> Any:
     """Bounded by Python numbers, either of which can be None."""
+    number = a.dtype.type
+    if a.dtype.kind == "f":
+        return clip(a, number(-np.inf if min is None else min), number(np.inf if max is None else max))
     if min is not None:
-        a = np.maximum(a, a.dtype.type(min))
-    return a if max is None else np.minimum(a, a.dtype.type(max))
+        a = np.maximum(a, number(min))
+    return a if max is None else np.minimum(a, number(max))
 
 
 def inside(a: Any, low: Any, high: Any) -> Any:
@@ -439,7 +435,7 @@ lerp_scalar = pointwise(
 )  # fmt: skip
 addcmul = pointwise(
     "addcmul",
-    lambda a, b, c, d: a + a.dtype.type(d) * b * c,
+    lambda a, b, c, d: a + b * c if d == 1 else a + a.dtype.type(d) * b * c,
     noisy=True,
     arity=4,
     a=1,

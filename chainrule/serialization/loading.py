@@ -10,14 +10,14 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from importlib import import_module
 from typing import IO, Any
 
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule._core.types import Size, device
-from chainrule.serialization.safe import Machine
+from chainrule._core.types import Size, device, strided
+from chainrule.serialization import names
+from chainrule.serialization.safe import Machine, Sealed
 from chainrule.tensor import Tensor, wrap
 
 OLD_MAGIC = 0x1950A86A20F9469CFC6C
@@ -62,11 +62,43 @@ def rebuild_parameter(data: Tensor, requires_grad: bool, hooks: Any) -> Tensor:
     return Parameter(data.detach(), bool(requires_grad))
 
 
+def rebuild_parameter_with_state(data: Tensor, requires_grad: bool, hooks: Any, state: Any) -> Tensor:
+    return with_state(rebuild_parameter(data, requires_grad, hooks), state)
+
+
+def rebuild_from_type(function: Any, kind: Any, arguments: tuple, state: Any) -> Tensor:
+    """A tensor with attributes of its own, or of a class derived from Tensor."""
+    function, kind = (f.call if type(f) is Sealed else f for f in (function, kind))
+    if function not in FUNCTIONS.values():
+        raise pickle.UnpicklingError(f"Weights only load failed: a tensor is to be made by {function!r:.80}")
+    result = function(*arguments)
+    if type(result) is not kind:
+        result.__class__ = kind
+    return with_state(result, state)
+
+
+def with_state(t: Tensor, state: Any) -> Tensor:
+    attributes, slots = state if isinstance(state, tuple) else (state, {})
+    for name, value in {**(attributes or {}), **(slots or {})}.items():
+        if not isinstance(name, str) or name in Tensor.__slots__:
+            raise pickle.UnpicklingError(f"Weights only load failed: a tensor has no attribute {name!r:.40} to set")
+        t.__dict__[name] = value
+    return t
+
+
+def layout_of(name: str) -> Any:
+    return {"torch.strided": strided}[name]
+
+
 FUNCTIONS: dict[str, Callable] = {
     "torch._utils._rebuild_tensor": rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": rebuild_v2,
     "torch._utils._rebuild_tensor_v3": rebuild_v3,
     "torch._utils._rebuild_parameter": rebuild_parameter,
+    "torch._utils._rebuild_parameter_with_state": rebuild_parameter_with_state,
+    "torch._tensor._rebuild_from_type_v2": rebuild_from_type,
+    "torch.Tensor": Tensor,
+    "torch.serialization._get_layout": layout_of,
     "torch.Size": Size,
     "torch.device": device,
 }
@@ -100,11 +132,7 @@ class TrustingUnpickler(pickle.Unpickler):
         if known is not None:
             return known
         if module == "torch" or module.startswith("torch."):
-            module = "chainrule" + module.removeprefix("torch")
-            try:
-                return getattr(import_module(module), name)
-            except (ImportError, AttributeError):  # our files are cut otherwise than PyTorch's
-                return getattr(import_module(".".join(module.split(".")[:2])), name)
+            return names.ours(module, name)
         return super().find_class(module, name)
 
 
@@ -193,7 +221,7 @@ def read_archive(archive: zipfile.ZipFile, trusted: bool, options: dict) -> Any:
                 raise RuntimeError(CORRUPT.format(f"the record data/{key} has {info.file_size} bytes, not {count} of {dtype}"))
             memory = np.empty(info.file_size, np.uint8)
             with archive.open(info) as record:
-                if record.readinto(memoryview(memory)) != info.file_size:  # type: ignore[attr-defined]
+                if record.readinto(memoryview(memory)) != info.file_size:  # type: ignore
                     raise RuntimeError(CORRUPT.format(f"the record data/{key} is cut short"))
                 record.read(1)  # checks the sum
             storages[key] = memory.view(dtype.numpy)

@@ -12,12 +12,14 @@ import zipfile
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from types import FunctionType
 from typing import IO, Any
 
 import numpy as np
 
 from chainrule._core import dtypes
 from chainrule._core.types import Size, device
+from chainrule.serialization.names import theirs
 from chainrule.tensor import Tensor, root_memory
 
 
@@ -80,8 +82,8 @@ class TensorPickler(pickle._Pickler):  # type: ignore[name-defined]  # the one i
     def save(self, obj: Any, save_persistent_id: bool = True) -> Any:
         if isinstance(obj, dtypes.dtype):
             obj = named("torch", obj.name)
-        elif isinstance(obj, type) and obj.__module__.startswith("chainrule"):
-            obj = named("torch" + obj.__module__.removeprefix("chainrule"), obj.__qualname__)
+        elif isinstance(obj, (type, FunctionType)) and (name := theirs(obj)):
+            obj = named(*name)
         return super().save(obj, save_persistent_id)  # type: ignore[misc]  # the stubs leave it out
 
     def reduce_tensor(self, t: Tensor) -> tuple:

@@ -87,7 +87,9 @@ class TransformerModel(nn.Transformer):
         nn.init.uniform_(self.decoder.weight, -0.1, 0.1)
 
     def forward(self, src, has_mask=True):
-        if has_mask and (self.src_mask is None or self.src_mask.size(0) != len(src)):
+        if not has_mask:
+            self.src_mask = None
+        elif self.src_mask is None or self.src_mask.size(0) != len(src):
             self.src_mask = torch.log(torch.tril(torch.ones(len(src), len(src))))
         src = self.pos_encoder(self.input_emb(src) * math.sqrt(self.ninp))
         output = self.encoder(src, mask=self.src_mask)

@@ -14,6 +14,7 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import next_sequence
 from chainrule.functions.arguments import require_tensor
+from chainrule.kernels import rows
 from chainrule.nn._functional.arguments import check_reduction, legacy, reduce_loss
 from chainrule.ops import loss as ops, pointwise as elements
 from chainrule.ops.overrides import public
@@ -24,26 +25,11 @@ from chainrule.ops.softmax import log_softmax
 from chainrule.tensor import Tensor, sync
 
 state = modes.state
-F32, F64, I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
-ndarray, _new = np.ndarray, object.__new__
-_max, _min, _add = np.maximum.reduce, np.minimum.reduce, np.add.reduce
-ARANGES: dict[int, np.ndarray] = {}
+F32, F64, I64, U64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint64)
+_new, _max, _add = object.__new__, np.maximum.reduce, np.add.reduce
 
 
 # Cross entropy, the eager path: a matrix of floats, one class number a row, the mean
-
-
-class LogSoftmaxRows(log_softmax.node):  # type: ignore[name-defined, misc]
-    """The node of log_softmax over the rows of a matrix."""
-
-    __slots__ = ()
-
-    def vjp(self, g: Any, saved: Any) -> tuple:
-        if g.__class__ is not ndarray:
-            return log_softmax.node.vjp(self, g, saved)
-        y = np.exp(saved[0])
-        y *= _add(g, 1, None, None, True)
-        return (np.subtract(g, y, y),)
 
 
 class MeanNll(ops.nll_loss.node):  # type: ignore[name-defined, misc]
@@ -56,53 +42,55 @@ class MeanNll(ops.nll_loss.node):  # type: ignore[name-defined, misc]
             return ops.nll_loss.node.vjp(self, g, saved)
         target, (n, classes) = saved[0], saved[-1]
         y = np.zeros((n, classes), g.dtype)
-        y[arange(n), target] = g / -n
+        y[ops.arange(n), target] = g / -n
         return (y, None, None)
 
 
-for _fast, _general in ((LogSoftmaxRows, log_softmax.node), (MeanNll, ops.nll_loss.node)):
-    _fast.__name__ = _fast.__qualname__ = _general.__name__
-    _fast.__module__ = _general.__module__
+MeanNll.__name__ = MeanNll.__qualname__ = ops.nll_loss.node.__name__
+MeanNll.__module__ = ops.nll_loss.node.__module__
 
 
-def arange(n: int) -> np.ndarray:
-    """0 to n - 1, kept for small n."""
-    rows = ARANGES.get(n)
-    if rows is None:
-        rows = np.arange(n)
-        if n <= 4096:
-            ARANGES[n] = rows
-    return rows
-
-
-def mean_entropy(input: Tensor, target: Tensor) -> Tensor | None:
-    """The mean cross entropy of the rows, recorded as the two nodes that it is; None if this is another case."""
+def whole_rows(input: Tensor, target: Tensor) -> bool:
+    """Whether these are a matrix of floats that is not empty, and a class number for each row, all of which exist."""
     a, classes = input._data, target._data
-    dtype = a.dtype
-    if a.ndim != 2 or (dtype is not F32 and dtype is not F64) or classes.dtype is not I64 or classes.ndim != 1 or not a.size:
-        return None
-    n, count = a.shape
-    if len(classes) != n or _min(classes) < 0 or _max(classes) >= count:
-        return None
-    y = a - _max(a, 1, None, None, True)
-    total = _add(np.exp(y), 1, None, None, True)
-    y -= np.log(total, total)
-    loss = np.asarray(_add(y[arange(n), classes]) / dtype.type(-n))
+    if a.ndim != 2 or (a.dtype is not F32 and a.dtype is not F64) or classes.dtype is not I64 or classes.ndim != 1 or not a.size:
+        return False
+    return len(classes) == len(a) and _max(classes.view(U64)) < a.shape[1]  # negative ones are huge
+
+
+def mean_of(losses: np.ndarray, edge: Any, target: Tensor, shape: tuple) -> Tensor:
+    """Minus the mean of the log-probabilities picked, which came from `edge` (None if that needs no gradient)."""
     t = _new(Tensor)
-    t._data, t._versions, t._base, t._grad = loss, [0, 0], None, None
+    t._data = np.asarray(_add(losses) / losses.dtype.type(-len(losses)))
+    t._versions, t._base, t._grad, t._edge, t._tracked = [0, 0], None, None, None, edge is not None
+    if edge is not None:
+        t._edge = node = _new(MeanNll)
+        node.fix = node.extra = None
+        node.edges, node.saved, node.sequence = (edge, None, None), (target._data, None, -100, "mean", shape), next_sequence()
+        versions = target._versions
+        node.guards = (versions, versions[0])
+    return t
+
+
+def mean_entropy(input: Tensor, target: Tensor) -> Tensor:
+    """The mean cross entropy of the rows, recorded as the two nodes that it is."""
+    a, classes = input._data, target._data
+    n, shape = len(a), a.shape
     if input._base is not None:
         sync(input)
+    if not a.flags.c_contiguous:
+        a = np.ascontiguousarray(a)
     if not input._tracked:
-        t._tracked, t._edge = False, None
-        return t
-    soft, nll = _new(LogSoftmaxRows), _new(MeanNll)
-    soft.fix = soft.extra = nll.fix = nll.extra = None
+        logs, top = rows.log_sums(a)
+        losses = a[ops.arange(n), classes] - logs
+        if top is not None:
+            losses -= top[:, 0]
+        return mean_of(losses, None, target, shape)
+    y = rows.log_softmax(a)
+    soft = _new(log_softmax.node)
+    soft.fix = soft.extra = None
     soft.edges, soft.saved, soft.guards, soft.sequence = (input._edge or input,), (y, (1,)), (), next_sequence()
-    versions = target._versions
-    nll.edges, nll.saved, nll.sequence = (soft, None, None), (classes, None, -100, "mean", a.shape), next_sequence()
-    nll.guards = (versions, versions[0])
-    t._tracked, t._edge = True, nll
-    return t
+    return mean_of(y[ops.arange(n), classes], soft, target, shape)
 
 
 def cross_entropy(
@@ -124,10 +112,9 @@ def cross_entropy(
     if (
         not state.busy and weight is None and reduction == "mean" and not label_smoothing and ignore_index < 0
         and size_average is None and reduce is None and isinstance(input, Tensor) and isinstance(target, Tensor)
+        and whole_rows(input, target)
     ):  # fmt: skip
-        fast = mean_entropy(input, target)
-        if fast is not None:
-            return fast
+        return mean_entropy(input, target)
     return cross_entropy_any(input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing)
 
 
@@ -210,7 +197,6 @@ def smoothed_entropy(logs: Any, target: Tensor, weight: Tensor | None, ignore_in
     return nll * (1 - smoothing) + spread * (smoothing / logs._data.shape[axis])
 
 
-@public
 def nll_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
     reduce: bool | None = None, reduction: str = "mean",
@@ -221,10 +207,28 @@ def nll_loss(
         >>> nll_loss(tensor([[-0.1, -2.4]]), tensor([0]))
         tensor(0.1000)
     """
+    if (
+        not state.busy and weight is None and reduction == "mean" and ignore_index < 0 and size_average is None and reduce is None
+        and isinstance(input, Tensor) and isinstance(target, Tensor) and whole_rows(input, target)
+    ):  # fmt: skip
+        if input._base is not None:
+            sync(input)
+        a = input._data
+        return mean_of(a[ops.arange(len(a)), target._data], (input._edge or input) if input._tracked else None, target, a.shape)
+    return nll_loss_any(input, target, weight, size_average, ignore_index, reduce, reduction)
+
+
+@public
+def nll_loss_any(
+    input: Tensor, target: Tensor, weight: Tensor | None, size_average: bool | None, ignore_index: int, reduce: bool | None, reduction: str
+) -> Tensor:
     reduction = check_reduction(reduction, size_average, reduce)
     require_tensor("nll_loss_nd", input, "self")
     require_tensor("nll_loss_nd", target, "target", 2)
     return pick(input, target, weight, ignore_index, reduction)
+
+
+nll_loss_any.shown = nll_loss
 
 
 def pick(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:

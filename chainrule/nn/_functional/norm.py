@@ -10,12 +10,19 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor
+from chainrule.kernels.batched import Batched
 from chainrule.nn._functional.arguments import NARROW, legacy
 from chainrule.ops import norm as ops
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
 from chainrule.ops.shape import cast, reshape
 from chainrule.tensor import Tensor
+
+
+BATCHED_STATISTICS = (
+    "Batch norm got a batched tensor as input while the running_mean or running_var, which will be updated in place, were not batched.\n"
+    "Please visit https://pytorch.org/docs/stable/func.batch_norm.html for more details"
+)
 
 
 def require_parameter(name: str, t: Any, count: int) -> None:
@@ -49,6 +56,8 @@ def move_statistics(running: Any, value: np.ndarray, momentum: float) -> None:
     """running = (1 - momentum) * running + momentum * value, in place."""
     if running is not None:
         data = running._data
+        if isinstance(value, Batched) and not isinstance(data, Batched):
+            raise RuntimeError(BATCHED_STATISTICS)
         data[...] = (1 - momentum) * data.astype(value.dtype, copy=False) + momentum * value.reshape(data.shape)
         running._versions[0] += 1
 
