@@ -52,8 +52,8 @@ __version__ = "0.1.0"
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.|<chainrule ")
 
 _SUBMODULES = (
-    "nn", "optim", "linalg", "random", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func", "overrides", "hub", "return_types",
-    "types", "testing", "serialization", "accelerator", "amp", "backends", "compiler", "cpu",
+    "nn", "optim", "linalg", "random", "distributions", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func",
+    "overrides", "hub", "return_types", "types", "testing", "serialization", "accelerator", "amp", "backends", "compiler", "cpu",
     "cuda", "distributed", "jit", "mps", "multiprocessing", "settings", "torch_version", "version", "xpu",
 )  # fmt: skip
 _ROOMS = {  # functions of rooms that a first import need not pay for
@@ -66,12 +66,13 @@ _ROOMS = {  # functions of rooms that a first import need not pay for
     "compiler": "compile",
     "cuda": "OutOfMemoryError",
     "func": "vmap",
-    "nn.native": "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_ avg_pool1d batch_norm bilinear "
-    "binary_cross_entropy_with_logits channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d "
-    "cosine_embedding_loss cosine_similarity ctc_loss dropout dropout_ embedding feature_alpha_dropout feature_alpha_dropout_ grid_sampler "
-    "group_norm gru_cell hinge_embedding_loss instance_norm kl_div layer_norm lstm_cell margin_ranking_loss max_pool1d max_pool2d max_pool3d "
-    "norm_except_dim pairwise_distance pdist pixel_shuffle pixel_unshuffle poisson_nll_loss rms_norm rnn_relu_cell rnn_tanh_cell rrelu "
-    "triplet_margin_loss",
+    "functions.concentrations": "_dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad",
+    "nn.native": "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_ avg_pool1d batch_norm "
+    "bilinear binary_cross_entropy_with_logits channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d "
+    "conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity ctc_loss dropout dropout_ embedding "
+    "feature_alpha_dropout feature_alpha_dropout_ grid_sampler group_norm gru_cell hinge_embedding_loss instance_norm "
+    "kl_div layer_norm lstm_cell margin_ranking_loss max_pool1d max_pool2d max_pool3d norm_except_dim pairwise_distance "
+    "pdist pixel_shuffle pixel_unshuffle poisson_nll_loss rms_norm rnn_relu_cell rnn_tanh_cell rrelu triplet_margin_loss",
 }
 _LAZY = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -1,7 +1,7 @@
 """Run a program that was written for PyTorch, unchanged: `python -m chainrule script.py args...`.
 
-In this process, and in those that it starts through `multiprocessing`, `import torch` gives chainrule and `import torchvision` its `vision`;
-what is installed under those names is not touched. `-m module` and `-c code` do what they do for Python.
+In this process, and in those that it starts through `multiprocessing`, `import torch` gives chainrule, `import torchvision` its
+`vision`; what is installed under those names is not touched. `-m module` and `-c code` do what they do for Python.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def main(arguments: list[str]) -> int | None:
             pass
         case [script, *_] if not script.startswith("-"):
             if not os.path.exists(script):
-                print(f"python -m chainrule: can't open file {os.path.abspath(script)!r}: [Errno 2] No such file or directory", file=sys.stderr)
+                path = os.path.abspath(script)
+                print(f"python -m chainrule: can't open file {path!r}: [Errno 2] No such file or directory", file=sys.stderr)
                 return 2
         case _:
             print(USAGE, file=sys.stderr)

@@ -85,8 +85,8 @@ class set_stance:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, *exc: object) -> bool:
-        return False
+    def __exit__(self, *exc: object) -> None:
+        return None
 
     def __call__(self, fn: Callable) -> Callable:
         return fn

@@ -10,7 +10,8 @@ from chainrule.nn.modules.module import Module
 
 __all__ = [
     "Final", "ScriptModule", "annotate", "export", "freeze", "ignore", "interface", "is_scripting", "is_tracing", "isinstance", "load",
-    "optimize_for_inference", "optimized_execution", "save", "script", "script_if_tracing", "script_method", "trace", "trace_module", "unused",
+    "optimize_for_inference", "optimized_execution", "save", "script", "script_if_tracing", "script_method", "trace", "trace_module",
+    "unused",
 ]  # fmt: skip
 
 ScriptModule = Module
@@ -36,7 +37,9 @@ def trace_module(mod: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
 def freeze(mod: Any, preserved_attrs: list | None = None, optimize_numerics: bool = True) -> Any:
     """The module itself. Raises RuntimeError in training mode, as freezing there would be a mistake."""
     if getattr(mod, "training", False):
-        raise RuntimeError("Freezing is currently only implemented for modules in eval mode. Please call .eval() on your module before freezing.")
+        raise RuntimeError(
+            "Freezing is currently only implemented for modules in eval mode. Please call .eval() on your module before freezing."
+        )
     return mod
 
 

@@ -73,7 +73,8 @@ def set_float32_matmul_precision(precision: str) -> None:
         _now["precision"] = precision
     else:
         warnings.warn(
-            f"{precision} is not one of 'highest', 'high', or 'medium'; the current setFloat32MatmulPrecision call has no effect.", stacklevel=2
+            f"{precision} is not one of 'highest', 'high', or 'medium'; the current setFloat32MatmulPrecision call has no effect.",
+            stacklevel=2,
         )
 
 

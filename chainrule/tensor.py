@@ -105,8 +105,9 @@ class Tensor:
         return self._data.size * self._data.itemsize
 
     is_cuda = is_sparse = is_sparse_csr = is_quantized = is_meta = is_mps = is_xpu = is_xla = is_mkldnn = is_nested = is_vulkan = False
+    is_ipu = is_maia = is_mtia = False
     is_cpu = True
-    names = None
+    name = names = None
 
     def __len__(self) -> int:
         if not self._data.ndim:

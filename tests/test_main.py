@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+
 def run(*arguments, **options):
     """`python -m chainrule` in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -61,7 +62,8 @@ def test_what_is_missing_is_said_under_the_name_that_was_asked():
             print(type(error).__name__)
     """))  # fmt: skip
     assert said.splitlines() == [
-        "None", "No module named 'torch.no_such_module'", "No module named 'torch.nn.no_such'", "No module named 'torch_no_such'", "ImportError"
+        "None", "No module named 'torch.no_such_module'", "No module named 'torch.nn.no_such'", "No module named 'torch_no_such'",
+        "ImportError",
     ]  # fmt: skip
 
 
@@ -105,7 +107,8 @@ def test_module(tmp_path):
 
 
 def test_code():
-    assert printed("-c", "import sys, torch; print(sys.argv, sys.path[0] == '', __name__, torch.ones(1))", "a") == "['-c', 'a'] True __main__ tensor([1.])\n"
+    said = printed("-c", "import sys, torch; print(sys.argv, sys.path[0] == '', __name__, torch.ones(1))", "a")
+    assert said == "['-c', 'a'] True __main__ tensor([1.])\n"
 
 
 def test_exit_status_and_errors(tmp_path):

@@ -22,15 +22,15 @@ __all__ = ["autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 
 # PyTorch's lists for the CPU (docs: "Automatic Mixed Precision package") and what is made of their functions; others take what they get.
 LOWER = frozenset("""
-    addbmm addmm baddbmm bmm chain_matmul conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d einsum linear matmul
-    mm multi_dot prelu recurrent scaled_dot_product_attention tensordot vecdot
-""".split())  # fmt: skip
+    addbmm addmm baddbmm bmm chain_matmul conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d einsum linear
+    matmul mm multi_dot prelu recurrent scaled_dot_product_attention tensordot vecdot
+""".split())  # noqa: SIM905
 FULL = frozenset("""
     adaptive_avg_pool3d avg_pool3d binary_cross_entropy binary_cross_entropy_with_logits cdist cholesky cholesky_inverse cholesky_solve
-    cosine_embedding_loss cross_entropy ctc_loss grid_sample hinge_embedding_loss huber_loss inverse kl_div l1_loss margin_ranking_loss max_pool3d
-    max_unpool2d max_unpool3d mse_loss multi_margin_loss multilabel_margin_loss nanquantile nll_loss orgqr ormqr pinverse poisson_nll_loss polar
-    prod quantile smooth_l1_loss soft_margin_loss stft trace triplet_margin_loss view_as_complex
-""".split())  # fmt: skip
+    cosine_embedding_loss cross_entropy ctc_loss grid_sample hinge_embedding_loss huber_loss inverse kl_div l1_loss margin_ranking_loss
+    max_pool3d max_unpool2d max_unpool3d mse_loss multi_margin_loss multilabel_margin_loss nanquantile nll_loss orgqr ormqr pinverse poisson_nll_loss
+    polar prod quantile smooth_l1_loss soft_margin_loss stft trace triplet_margin_loss view_as_complex
+""".split())  # noqa: SIM905
 DEVICES = ("cpu", "cuda", "xpu", "hpu", "mps", "mtia", "xla")
 
 
@@ -159,11 +159,10 @@ class autocast:
             mode.__enter__()
         return self
 
-    def __exit__(self, *exc: object) -> bool:
+    def __exit__(self, *exc: object) -> None:
         mode, _settings.enabled, _settings.dtypes, _settings.cache = self._entered.pop()
         if mode is not None:
             mode.__exit__(*exc)
-        return False
 
     def __call__(self, func: Callable) -> Callable:
         if not callable(func):

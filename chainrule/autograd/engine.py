@@ -23,6 +23,7 @@ from chainrule._core.dtypes import LEGACY
 from chainrule._core.silence import restore, silence
 from chainrule.autograd.node import FREED, SECOND_BACKWARD, AccumulateGrad, Node, Output
 from chainrule.autograd.views import laid_as
+from chainrule.kernels.batched import NotBatched
 from chainrule.ops.primitive import as_array
 from chainrule.tensor import Tensor, wrap
 
@@ -152,7 +153,10 @@ def run(
             elif g is None:
                 grads = (None,) * len(edges)
             else:
-                grads = node.vjp(g, saved)
+                try:
+                    grads = node.vjp(g, saved)
+                except NotBatched:
+                    grads = by_example(node, g, saved)
             saved = None
         for leaf, (_, total) in waiting.items():  # hooks that came while the gradients did
             if total is not None:
@@ -170,6 +174,13 @@ def run(
         modes.set_grad(before[0])
         local.create_graph, local.task = before[1:]
         restore(token)
+
+
+def by_example(node: Node, g: Any, saved: Any) -> tuple:
+    """What `node.vjp` gives in a `vmap`, if its formula has no way for all examples at once."""
+    from chainrule.func.rules import vjp_by_example
+
+    return vjp_by_example(node, g, saved)
 
 
 def in_new_thread(function: Any, *args: Any) -> Any:

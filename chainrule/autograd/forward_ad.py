@@ -15,6 +15,7 @@ import numpy as np
 from chainrule._core import modes
 from chainrule.autograd.grad_mode import Mode
 from chainrule.autograd.views import geometry, laid_as, take_view
+from chainrule.kernels.batched import Batched
 from chainrule.ops import shape as ops
 from chainrule.ops.primitive import INEXACT, linear
 from chainrule.tensor import Tensor
@@ -183,6 +184,8 @@ def attach(t: Tensor, level: int, tangent: Tensor) -> None:
 def laid_out(tangent: Tensor, model: np.ndarray, level: int) -> Tensor:
     """The tangent itself if its strides are as they should be, else a copy."""
     a = tangent._data
+    if isinstance(a, Batched) or isinstance(model, Batched):
+        return tangent
     wanted = [s * a.itemsize // model.itemsize for s in model.strides]
     if all([n < 2 or s == w for n, s, w in zip(a.shape, a.strides, wanted)]) or a.size < 2:
         return tangent

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule._core import modes
 from chainrule.autograd.node import Node, Output
+from chainrule.kernels.batched import memory
 from chainrule.ops.primitive import edge_of, general, linear
 from chainrule.tensor import Tensor
 
@@ -31,7 +32,7 @@ class Geometry(NamedTuple):
 
 def geometry(base: np.ndarray, view: np.ndarray) -> Geometry:
     """The geometry of an array that looks into another's memory."""
-    offset = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    offset = memory(view).__array_interface__["data"][0] - memory(base).__array_interface__["data"][0]
     return Geometry(base.shape, base.strides, base.dtype, view.shape, view.strides, view.dtype, offset)
 
 

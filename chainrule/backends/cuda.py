@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 matmul = SimpleNamespace(
-    allow_tf32=False, allow_fp16_reduced_precision_reduction=True, allow_bf16_reduced_precision_reduction=True, allow_fp16_accumulation=False
-)
+    allow_tf32=False, allow_fp16_reduced_precision_reduction=True, allow_bf16_reduced_precision_reduction=True,
+    allow_fp16_accumulation=False,
+)  # fmt: skip
 _attention = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from chainrule._core import modes
 from chainrule.func import tree
 from chainrule.func.levels import enter, inside, leave
-from chainrule.kernels.batched import Level, NotBatched, chain
+from chainrule.kernels.batched import Level, NotBatched, chain, is_mapped
 from chainrule.ops import joining, shape as ops
 from chainrule.tensor import Tensor
 
@@ -154,6 +154,8 @@ def unwrapped(title: str, result: Any, out_dims: Any, level: Level) -> Any:
 def outside(title: str, t: Any, dim: int | None, level: Level) -> Any:
     if dim is None:
         if isinstance(t, Tensor) and level in chain(t._data):
+            if not is_mapped(t._data, level):
+                return ops.select(leave(t, 0, level), 0, 0)
             raise ValueError(f"vmap({title}, ...): `{title}` can not return a BatchedTensor when out_dim is None")
         return t
     if not isinstance(t, Tensor):

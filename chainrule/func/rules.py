@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import views
+from chainrule.autograd.node import Node
 from chainrule.func import tree
 from chainrule.func.levels import DOORS, enter, leave
 from chainrule.kernels.batched import (
@@ -25,12 +26,14 @@ from chainrule.kernels.batched import (
     aligned,
     chain,
     elementwise,
+    example,
     front,
     inner,
     is_mapped,
     matmul,
     one_by_one,
     put_at,
+    stacked,
     take_at,
     top,
     wrapped,
@@ -95,7 +98,7 @@ def called(function: Callable, args: tuple, kwargs: dict) -> Any:
 def called_by_example(function: Callable, args: tuple, kwargs: dict) -> Any:
     flat = tree.leaves((args, kwargs))
     levels = [chain(t._data)[-1] for t in flat if isinstance(t, Tensor) and t._data.__class__ is Batched]
-    if not levels or function.__name__.endswith("_"):
+    if not levels or function.__name__.endswith("_") or function.__name__ in ("grad", "backward"):
         raise  # noqa: PLE0704 (what the call raised)
     level = max(levels, key=lambda v: v.rank)
     looped.add(f"{function.__name__}()")
@@ -107,6 +110,22 @@ def called_by_example(function: Callable, args: tuple, kwargs: dict) -> Any:
         results.append(called(function, some, named))
     columns = zip(*[tree.leaves(r) for r in results], strict=True)
     return tree.filled(results[0], [gathered(column, level) for column in columns])
+
+
+def vjp_by_example(node: Node, g: Any, saved: Any) -> tuple:
+    """`node.vjp`, on arrays or Tensors, whose formula needs the memory of what is batched."""
+    flat = tree.leaves((g, saved))
+    tensors = isinstance(flat[0], Tensor)
+    level = top([t._data if isinstance(t, Tensor) else t for t in flat])
+    looped.add(node.name())
+    warn_of_loop(node.name())
+    results = []
+    for i in range(level.size):
+        examples = [example_of(t, level, i) if isinstance(t, Tensor) else example(t, level, i) for t in flat]
+        results.append(node.vjp(*tree.filled((g, saved), examples)))
+    return tuple([
+        None if c[0] is None else gathered(c, level) if tensors else stacked(list(c), level) for c in zip(*results, strict=True)
+    ])  # fmt: skip
 
 
 def example_of(t: Tensor, level: Level, i: int) -> Tensor:
@@ -141,15 +160,23 @@ def told(kind: str, value: Any, level: Level) -> Any:
         return tuple([d + 1 if d >= 0 else d for d in value])
     if kind == "shape":
         return (level.size, *value)
-    if kind == "sides":
-        return ((0, 0), *value)
-    return (1, *value)  # "ones"
+    return ((0, 0), *value)  # "sides"
+
+
+COUNTED = {"dim", "dims"}
+
+
+def shape_of(op: Primitive, args: tuple) -> Any:
+    """The shape of what the result of a transpose is put into; True for other ops."""
+    return args[op.arity + op.statics.index("shape")] if "shape" in op.statics else True
 
 
 def with_front(**kinds: str) -> Rule:
     """The kernel on arrays with the examples in front; `kinds` says what to tell which static."""
 
     def rule(op: Primitive, level: Level, args: tuple) -> Any:
+        if kinds and not COUNTED.isdisjoint(kinds.values()) and not (args[0].ndim and shape_of(op, args)):  # a number has dimension 0, an array of them more
+            return one_by_one(level, op.compute, args)
         arrays = [v if v is None else front(v, level) for v in args[: op.arity]]
         statics = [front(v, level) if is_mapped(v, level) else inner(v, level) for v in args[op.arity :]]
         if any([isinstance(v, tuple) and varies(v, level) for v in args[op.arity :]]):
@@ -188,13 +215,13 @@ FRONT: dict[str, tuple] = {
         shape.select, shape.slice_dim, shape.unfold, reduce.products_of_others, scan.cumsum, scan.cumsum_back, scan.cumprod,
         scan.logcumsumexp, scan.exps_back, scan.exps_on, scan.cummax, scan.cummin, order.max_dim, order.min_dim, order.kthvalue,
         order.median_dim, order.nanmedian_dim, order.mode, order.sort, order.topk, index.gather, index.scatter, index.scatter_value,
-        index.scatter_add, index.scatter_linear, index.scatter_extremum, index.scatter_product, order.pick, fft.r2c, fft.c2r,
+        index.scatter_add, order.pick, fft.r2c, fft.c2r,
         joining.unbind, joining.split, joining.split_with_sizes, joining.unsafe_split, joining.unsafe_split_with_sizes,
         placing.select_scatter, placing.slice_scatter,
     ),
     "shape dim": (shape.select_backward, shape.slice_backward, shape.unfold_backward, index.spread, order.place),
     "dims": (fft.c2c, fft.r2c_whole, placing.flip),
-    "over": (soft.softmax, soft.log_softmax, soft.logsumexp, soft.unsoftmax),
+    "over": (soft.softmax, soft.log_softmax, soft.logsumexp, soft.unsoftmax, soft.unlog_softmax),
     "dim1 dim2": (shape.diagonal, joining.diag_embed, placing.diagonal_scatter),
     "shape dim1 dim2": (shape.diagonal_backward,),
     "dim0 dim1": (shape.transpose,),
@@ -206,14 +233,14 @@ FRONT: dict[str, tuple] = {
     ),
     "sides": (padding.constant_pad, padding.crop),
     "pad": (placing.constant_pad,),
-    "repeats": (placing.repeat,),
 }  # fmt: skip
-KINDS = {"dim": "dim", "dim0": "dim", "dim1": "dim", "dim2": "dim", "dims": "dims", "shape": "shape", "sides": "sides", "pad": "sides", "repeats": "ones"}
+KINDS = {"dim": "dim", "dim0": "dim", "dim1": "dim", "dim2": "dim", "dims": "dims", "shape": "shape", "sides": "sides", "pad": "sides"}
 for _names, _ops in FRONT.items():
     RULES |= dict.fromkeys(_ops, with_front(**({"dim": "dims"} if _names == "over" else {n: KINDS[n] for n in _names.split()})))
 
 # The last dimensions are all they look at
-FAMILIES |= dict.fromkeys(("taken", "unpool", "average", "resampled", "pad"), with_front())
+FAMILIES |= dict.fromkeys(("taken", "unpool", "average", "resampled", "pad", "gather_back"), with_front())
+FAMILIES["reduced"] = RULES[index.scatter_add]
 
 RULES |= dict.fromkeys((shuffle.channel_shuffle, conv.unfold, conv.fold), in_batch(0))
 
@@ -288,6 +315,12 @@ def einsum(op: Primitive, level: Level, args: tuple) -> Any:
 def expand(op: Primitive, level: Level, args: tuple) -> Any:
     a, wanted = args
     return Batched(op.compute(aligned(a, level, len(wanted)), (level.size, *wanted)), level)
+
+
+@rule_for(placing.repeat)
+def repeat(op: Primitive, level: Level, args: tuple) -> Any:
+    a, repeats = args
+    return Batched(op.compute(aligned(a, level, len(repeats)), (1, *repeats)), level)
 
 
 @rule_for(shape.permute)
@@ -434,6 +467,15 @@ def index_fill(op: Primitive, level: Level, args: tuple) -> Any:
     return index.index_put.compute(a, np.asarray(value, a.dtype), row(i, dim))
 
 
+@rule_for(index.scatter_combine)
+def scatter_combine(op: Primitive, level: Level, args: tuple) -> Any:
+    a, i, b, dim, ufunc = args
+    if not a.ndim:
+        return one_by_one(level, op.compute, args)
+    b = front(b, level) if np.ndim(b) else b
+    return Batched(op.compute(front(a, level), front(i, level), b, dim + 1, ufunc), level)
+
+
 @rule_for(index.take)
 def take(op: Primitive, level: Level, args: tuple) -> Any:
     return take_at(args[0].reshape(-1), (args[1],))
@@ -481,6 +523,11 @@ def seen(op: Primitive, level: Level, args: tuple) -> Any:
     return Batched(op.compute(front(a, level), everywhere), level)
 
 
+@rule_for(views.laid_as)
+def laid_as(op: Primitive, level: Level, args: tuple) -> Any:
+    return own(args[0], level)
+
+
 @rule_for(shape.clone)
 def clone(op: Primitive, level: Level, args: tuple) -> Any:
     a, order = (*args, "K")[:2]
@@ -503,6 +550,52 @@ def copy(op: Primitive, level: Level, args: tuple) -> Any:
     y = own(np.zeros(a.shape, a.dtype), level)
     y[...] = b
     return y
+
+
+# Losses: the examples join the batch; what is summed, and what a mean divides by, is each example's own
+
+
+def joined(a: Any, level: Level, several: bool) -> Any:
+    """(examples, batch, ...) as (examples * batch, ...); without a batch there is one element an example."""
+    a = front(a, level)
+    return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:]) if several else a
+
+
+def weights_of(scores: tuple, target: Any, weight: Any, ignore_index: int, dtype: Any, level: Level) -> Any:
+    """What the means of the examples divide by."""
+    ones = np.broadcast_to(np.asarray(-1, dtype), scores)
+    return loss.nll_loss.compute(ones, target, weight, ignore_index, "none").reshape(level.size, -1).sum(1)
+
+
+@rule_for(loss.nll_loss, loss.nll_loss2d)
+def nll(op: Primitive, level: Level, args: tuple) -> Any:
+    a, target, weight, ignore_index, reduction = args
+    if is_mapped(weight, level) or nested(level, args):
+        return by_example(op, level, args)
+    several = a.ndim > 1
+    scores, classes, weight = joined(a, level, several), joined(target if several else target.reshape(()), level, several), inner(weight, level)
+    losses = op.compute(scores, classes, weight, ignore_index, "none")
+    if reduction == "none":
+        return Batched(losses.reshape(level.size, *target.shape), level)
+    total = losses.reshape(level.size, -1).sum(1, dtype=losses.dtype)
+    return Batched(total if reduction == "sum" else total / weights_of(scores.shape, classes, weight, ignore_index, a.dtype, level), level)
+
+
+@rule_for(loss.nll_spread)
+def nll_spread(op: Primitive, level: Level, args: tuple) -> Any:
+    a, target, weight, size, ignore_index, reduction = args
+    if is_mapped(weight, level) or nested(level, args):
+        return by_example(op, level, args)
+    several = len(size) > 1
+    whole = (level.size * size[0], *size[1:]) if several else (level.size, *size)
+    classes, weight = joined(target if several else target.reshape(()), level, several), inner(weight, level)
+    g = front(a, level)
+    if reduction == "mean":
+        g = g / weights_of(whole, classes, weight, ignore_index, a.dtype, level)
+    if reduction != "none":
+        g = g.reshape(level.size, *(1,) * target.ndim)
+    g = np.broadcast_to(g, (level.size, *target.shape)).reshape(classes.shape)
+    return Batched(op.compute(g, classes, weight, whole, ignore_index, "none").reshape(level.size, *size), level)
 
 
 # Convolution: what is the same for all examples meets a larger batch; weights of each example are groups
@@ -560,13 +653,6 @@ def two_matrices(op: Primitive, level: Level, args: tuple) -> Any:
     a, b, *statics = args
     rank = max(a.ndim, b.ndim)
     return wrapped(op.compute(aligned(a, level, rank), aligned(b, level, rank), *statics), level)
-
-
-@rule_for(linalg.pinv)
-def pinv(op: Primitive, level: Level, args: tuple) -> Any:
-    a, cut, hermitian = args
-    cut = aligned(cut, level, a.ndim - 2) if isinstance(cut, Batched) else cut
-    return Batched(op.compute(front(a, level), cut, hermitian), level)
 
 
 @rule_for(embedding.embedding)

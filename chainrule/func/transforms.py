@@ -17,6 +17,7 @@ from chainrule.autograd import forward_ad, gradients
 from chainrule.autograd.grad_mode import enable_grad
 from chainrule.autograd.node import Node, Output
 from chainrule.func import tree
+from chainrule.func.batching import vmap
 from chainrule.func.levels import inside
 from chainrule.ops import joining, shape as ops
 from chainrule.ops.primitive import INEXACT, edge_of
@@ -314,19 +315,30 @@ def refuse_complex(name: str, values: Any, what: str) -> None:
             raise RuntimeError(f"{name}: Expected all {what} to be real but received complex tensor at flattened input idx: 0")
 
 
-def basis(t: Tensor) -> list[Tensor]:
-    """The unit vectors of t's shape."""
-    units = np.eye(t._data.size, dtype=t._data.dtype)
-    return [wrap(u.reshape(t._data.shape)) for u in units]
+def units(tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[int]]:
+    """For each tensor a batch of its shape, such that row k of all is the k-th unit vector of all elements; and the tensors' sizes."""
+    sizes = [t._data.size for t in tensors]
+    made, start = [], 0
+    for t, n in zip(tensors, sizes, strict=True):
+        rows = np.zeros((sum(sizes), n), t._data.dtype)
+        np.fill_diagonal(rows[start : start + n], 1)
+        made.append(wrap(rows.reshape(-1, *t._data.shape)))
+        start += n
+    return made, sizes
+
+
+def stretches(t: Tensor, sizes: list[int]) -> list[Tensor]:
+    """The rows of a Jacobian that belong to each output (or input)."""
+    return list(joining.split(t, tuple(sizes), 0)) if len(sizes) > 1 else [t]
 
 
 def jacrev(
     func: Callable, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None, _preallocate_and_copy: bool = False
 ) -> Callable:  # fmt: skip
-    """A function that gives the Jacobian of `func` by the arguments `argnums`, row by row: of shape output + input.
+    """A function that gives the Jacobian of `func` by the arguments `argnums`, all rows at once: of shape output + input.
 
     Outputs and inputs may be trees: the result is the tree of outputs with, in place of each, the tree of inputs. `chunk_size` is
-    accepted; rows are computed one by one.
+    how many rows to compute at once (None: all).
 
     Example:
         >>> jacrev(torch.sin)(zeros(2))
@@ -347,11 +359,15 @@ def jacrev(
         output, pull, *aux = vjp(partial, *((primals,) if isinstance(argnums, int) else primals), has_aux=has_aux)
         refuse_complex("jacrev", output, "outputs")
         flat, inputs = tree.leaves(output), tree.leaves(primals)
+        seeds, sizes = units(flat)
+        if not sum(sizes):
+            columns = [wrap(np.zeros((0, *t._data.shape), t._data.dtype)) for t in inputs]
+        else:
+            columns = tree.leaves(vmap(lambda *v: pull(tree.filled(output, v)), chunk_size=chunk_size)(*seeds))
+        parts = [stretches(c, sizes) for c in columns]
         rows = []
         for k, out in enumerate(flat):
-            zeros = [zeros_as(t) for t in flat]
-            pulled = [tree.leaves(pull(tree.filled(output, [*zeros[:k], e, *zeros[k + 1 :]]))) for e in basis(out)]
-            row = [joined([p[i] for p in pulled], out._data.shape, t._data.shape, t._data.dtype) for i, t in enumerate(inputs)]
+            row = [ops.reshape(p[k], (*out._data.shape, *t._data.shape)) for p, t in zip(parts, inputs, strict=True)]
             rows.append(tree.filled(primals, row))
         result = tree.filled(output, rows)
         return (result, aux[0]) if has_aux else result
@@ -359,13 +375,8 @@ def jacrev(
     return wrapper
 
 
-def joined(rows: list[Tensor], outer: tuple, inner: tuple, dtype: np.dtype) -> Tensor:
-    """Rows of shape `inner`, one for each place of `outer`, as one tensor."""
-    return ops.reshape(joining.stack(tuple(rows), 0), (*outer, *inner)) if rows else wrap(np.zeros((*outer, *inner), dtype))
-
-
 def jacfwd(func: Callable, argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error") -> Callable:
-    """As `jacrev`, in forward mode, column by column: less work if there are more outputs than inputs.
+    """As `jacrev`, in forward mode, all columns at once: less work if there are more outputs than inputs.
 
     Example:
         >>> jacfwd(torch.sin)(zeros(2))
@@ -378,26 +389,24 @@ def jacfwd(func: Callable, argnums: Argnums = 0, has_aux: bool = False, *, rando
         refuse_complex("jacfwd", args, "inputs")
         primals = chosen(args, argnums)
         inputs = tree.leaves(primals)
-        columns: list[list] = []
-        for k, t in enumerate(inputs):
-            zeros = [zeros_as(x) for x in inputs]
-            pushed = []
-            for e in basis(t):
+        seeds, sizes = units(inputs)
 
-                def partial(given: Any) -> Any:
-                    return func(*replaced(args, argnums, given), **kwargs)
+        def partial(given: Any) -> Any:
+            return func(*replaced(args, argnums, given), **kwargs)
 
-                output, slope, *aux = jvp(partial, (primals,), (tree.filled(primals, [*zeros[:k], e, *zeros[k + 1 :]]),), has_aux=has_aux)
-                pushed.append(tree.leaves(slope))
-            columns.append(pushed)
-        refuse_complex("jacfwd", output, "outputs")
+        def push(*tangents: Any) -> Any:
+            output, slope, *aux = jvp(partial, (primals,), (tree.filled(primals, tangents),), has_aux=has_aux)
+            refuse_complex("jacfwd", output, "outputs")
+            return tuple(tree.leaves(slope)), output, tuple(aux)
+
+        slopes, *same = vmap(push, randomness=randomness)(*seeds)
+        output, aux = tree.mapped(lambda t: ops.select(t, 0, 0), tuple(same))  # they do not depend on the tangent
+        parts = [stretches(s, sizes) for s in slopes]
         rows = []
-        for i, out in enumerate(tree.leaves(output)):
-            row = []
-            for t, pushed in zip(inputs, columns, strict=True):
-                stacked = joining.stack(tuple([p[i] for p in pushed]), out._data.ndim)
-                row.append(ops.reshape(stacked, (*out._data.shape, *t._data.shape)))
-            rows.append(tree.filled(primals, row))
+        for p, out in zip(parts, tree.leaves(output), strict=True):
+            rank = out._data.ndim
+            row = [ops.permute(part, (*range(1, rank + 1), 0)) for part in p]
+            rows.append(tree.filled(primals, [ops.reshape(r, (*out._data.shape, *t._data.shape)) for r, t in zip(row, inputs, strict=True)]))
         result = tree.filled(output, rows)
         return (result, aux[0]) if has_aux else result
 

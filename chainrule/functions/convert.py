@@ -19,7 +19,7 @@ from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable
 from chainrule.ops.overrides import dispatch, public
 from chainrule.ops.pointwise_form import cast_array, result_type as promoted
-from chainrule.tensor import Tensor, root_memory, wrap
+from chainrule.tensor import Tensor, wrap
 
 DISCARDS = "Casting complex values to real discards the imaginary part"
 
@@ -205,11 +205,6 @@ def is_tensor(obj: Any) -> bool:
     return isinstance(obj, Tensor)
 
 
-def is_storage(obj: Any) -> bool:
-    """Whether `obj` is a storage, the bare memory of tensors."""
-    return isinstance(obj, UntypedStorage)
-
-
 def typename(obj: Any) -> str:
     """The name of an object's type, with its module; of a tensor its legacy type. Example: `typename(ones(1))` is "torch.FloatTensor"."""
     if isinstance(obj, Tensor):
@@ -271,49 +266,12 @@ def data_ptr(self: Tensor) -> int:
     return ops.address(self._data) if self._data.size else 0
 
 
+const_data_ptr = data_ptr
+
+
 def get_device(input: Tensor) -> int:
     """The number of the device: -1, the CPU."""
     return -1
-
-
-class UntypedStorage:
-    """The bare memory that a tensor and its views share. Example: `x.untyped_storage().data_ptr() == x.data_ptr()`."""
-
-    __slots__ = ("memory",)
-    device = CPU
-    is_cuda = False
-
-    def __init__(self, memory: np.ndarray) -> None:
-        self.memory = memory
-
-    def data_ptr(self) -> int:
-        return ops.address(self.memory) if self.memory.size else 0
-
-    def nbytes(self) -> int:
-        return self.memory.nbytes
-
-    size = __len__ = nbytes
-
-    def tolist(self) -> list:
-        return np.frombuffer(np.ascontiguousarray(self.memory).data, np.uint8).tolist()
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.tolist()[index]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, UntypedStorage) and other.memory is self.memory
-
-    def __hash__(self) -> int:
-        return id(self.memory)
-
-    def __repr__(self) -> str:
-        lines = [f" {n}" for n in self.tolist()]
-        return "\n".join([*lines, f"[torch.storage.UntypedStorage(device=cpu) of size {self.nbytes()}]"])
-
-
-def untyped_storage(self: Tensor) -> UntypedStorage:
-    """The memory that the tensor looks into, shared by its views."""
-    return UntypedStorage(root_memory(self._data))
 
 
 def is_shared(self: Tensor) -> bool:
@@ -334,6 +292,16 @@ def is_pinned(self: Tensor, device: Any = None) -> bool:
 def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     """Refused: there is no accelerator to pin memory for."""
     raise RuntimeError("Cannot access accelerator device when none is available.")
+
+
+def is_distributed(self: Tensor) -> bool:
+    """Whether the tensor is spread over several processes: it never is."""
+    return False
+
+
+def module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
+    """What `Module.load_state_dict` makes of `other`, the value for this parameter: self with its values, or itself if `assign`."""
+    return other.detach() if assign else self.copy_(other).detach()  # type: ignore[attr-defined]
 
 
 # Python's protocols
@@ -374,6 +342,13 @@ def map_(self: Tensor, tensor: Tensor, callable: Callable) -> Tensor:
     return put_all(self, [callable(v, w) for v, w in zip(self._data.ravel().tolist(), other.ravel().tolist(), strict=True)])
 
 
+def map2_(self: Tensor, x: Tensor, y: Tensor, callable: Callable) -> Tensor:
+    """Replace each element by `callable(element, x's element, y's element)` (slow)."""
+    refuse_history("map2_", self, x, y)
+    lists = [np.broadcast_to(t._data, self._data.shape).ravel().tolist() for t in (self, x, y)]
+    return put_all(self, [callable(*values) for values in zip(*lists, strict=True)])
+
+
 def put_all(t: Tensor, values: list) -> Tensor:
     check_writable(t, False)
     t._data[...] = np.array(values).astype(t._data.dtype).reshape(t._data.shape)
@@ -382,14 +357,11 @@ def put_all(t: Tensor, values: list) -> Tensor:
 
 
 __all__ = [
-    "UntypedStorage", "can_cast", "finfo", "get_default_device", "get_device", "iinfo", "is_complex", "is_floating_point", "is_inference",
-    "is_signed",
-    "is_storage",
+    "can_cast", "finfo", "get_default_device", "get_device", "iinfo", "is_complex", "is_floating_point", "is_inference", "is_signed",
     "is_tensor", "result_type", "set_default_device", "set_default_tensor_type", "typename",
 ]  # fmt: skip
 METHODS = [
-    "__array_wrap__", "__contains__", "__reversed__", "apply_", "cpu", "cuda", "data_ptr", "element_size", "get_device", "is_complex",
-    "is_floating_point", "is_pinned", "is_shared", "is_signed", "map_", "pin_memory", "share_memory_", "to", "to_dense", "type_as",
-    "untyped_storage",
+    "__array_wrap__", "__contains__", "__reversed__", "apply_", "const_data_ptr", "cpu", "cuda", "data_ptr", "element_size", "get_device", "is_complex",
+    "is_distributed", "is_floating_point", "is_pinned", "is_shared", "is_signed", "map2_", "map_", "module_load", "pin_memory", "share_memory_", "to", "to_dense", "type_as",
 ]  # fmt: skip
 OPERATORS = {**SHORTHANDS, "type": type_}

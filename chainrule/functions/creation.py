@@ -21,6 +21,7 @@ from chainrule.functions.from_data import (
     check_range,
     finished,
     from_dlpack,
+    from_file,
     from_numpy,
     frombuffer,
     legacy_tensor,
@@ -535,8 +536,8 @@ def empty_permuted(
 globals().update(from_data.LEGACY_TYPES)
 __all__ = [
     "tensor", "as_tensor", "asarray", "from_numpy", "from_dlpack", "to_dlpack", "frombuffer", "empty", "zeros", "ones", "full",
-    "scalar_tensor", "eye",
-    "arange", "range", "linspace", "logspace", "empty_like", "zeros_like", "ones_like", "full_like", "empty_strided", "empty_permuted",
+    "scalar_tensor", "eye", "from_file", "arange", "range", "linspace", "logspace", "empty_like", "zeros_like", "ones_like", "full_like",
+    "empty_strided", "empty_permuted",
     *from_data.LEGACY_TYPES,
 ]  # fmt: skip
 METHODS = ["new_tensor", "new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided", "new"]

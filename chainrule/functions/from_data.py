@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from functools import reduce
@@ -263,8 +264,8 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | Non
     shared: Tensor | None = None
     if isinstance(obj, Tensor):
         shared = obj if obj.requires_grad and requires_grad else obj.detach() if obj.requires_grad else obj  # type: ignore[attr-defined]
-    elif isinstance(obj, np.ndarray):
-        shared = from_numpy(obj)
+    elif isinstance(obj, np.ndarray) or (not isinstance(obj, np.generic) and hasattr(obj, "__array_interface__")):
+        shared = from_numpy(np.asarray(obj))
     elif isinstance(obj, np.generic):
         shared, copy = wrap(native(np.array(obj))), bool(copy)
     elif hasattr(obj, "__dlpack__"):
@@ -391,6 +392,37 @@ def legacy_tensor(*args: Any, dtype: dtypes.dtype | None = None, device: Any = N
     if len(args) > 1 or not hasattr(first, "__len__"):
         raise TypeError(f"new(): data must be a sequence (got {type(first).__name__})")
     return wrap(array_of(first, wanted))
+
+
+def from_file(
+    filename: str, shared: bool | None = None, size: int = 0, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """The first `size` elements in a file as a tensor (size,), read when they are used. If `shared`, changes go to the file.
+
+    A shared file is made, or grows, if need be; RuntimeError for another one that is missing or too small.
+
+    Example: `from_file("values.bin", size=10, dtype=float64)`.
+    """
+    if not isinstance(filename, str):
+        raise TypeError(f"from_file(): argument 'filename' (position 1) must be str, not {type(filename).__name__}")
+    kind = (dtypes.get_default_dtype() if dtype is None else as_dtype(dtype)).numpy
+    wanted = size * kind.itemsize
+    if wanted < 0:
+        raise RuntimeError(f"unable to mmap {wanted} bytes from file <{filename}>: Cannot allocate memory (12)")
+    try:
+        if shared:
+            with open(filename, "ab") as file:
+                if file.tell() < wanted:
+                    file.truncate(wanted)
+        held = os.stat(filename).st_size
+    except OSError as error:
+        mode = "read-write" if shared else "read-only"
+        raise RuntimeError(f"unable to open file <{filename}> in {mode} mode: {error.strerror} ({error.errno})") from None
+    if held < wanted:
+        raise RuntimeError(f"file <{filename}> size <{held}> is smaller than the required mapping size <{wanted}>")
+    data = np.memmap(filename, kind, "r+" if shared else "c", shape=(size,)) if size else np.empty(0, kind)
+    return finished(np.asarray(data), requires_grad, device)
 
 
 class tensortype(type):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -249,9 +250,47 @@ def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int
     return svd_lowrank(A - A.mean(dim=(-2,), keepdim=True) if center else A, q, niter)  # type: ignore[attr-defined]
 
 
+@public
+def lobpcg(
+    A: Tensor, k: int | None = None, B: Tensor | None = None, X: Tensor | None = None, n: int | None = None, iK: Tensor | None = None,
+    niter: int | None = None, tol: float | None = None, largest: bool | None = None, method: str | None = None, tracker: Any = None,
+    ortho_iparams: dict | None = None, ortho_fparams: dict | None = None, ortho_bparams: dict | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(E, X): the `k` (1) largest eigenvalues, or smallest if not `largest`, of symmetric A (..., m, m), and vectors (..., m, k).
+
+    With a positive definite B they solve A x = e B x. Tensors being dense here, the eigenproblem is solved as a whole, exactly, whatever
+    the iteration's parameters (`X`, `iK`, `niter`, `tol`, `method`, ...) are.
+
+    Example: `lobpcg(diag(tensor([1., 5., 3.])))[0]` is `tensor([5.])`.
+    """
+    require_square("lobpcg", A)
+    require_float("lobpcg", A)
+    m = A._data.shape[-1]
+    k = (1 if X is None else X._data.shape[-1]) if k is None else k
+    n = (k if n is None else n) if X is None else X._data.shape[-1]
+    if m < 3 * n:
+        raise ValueError(
+            f"LOBPCG algorithm is not applicable when the number of A rows (={m}) is smaller than 3 x the number of requested "
+            f"eigenpairs (={n})"
+        )
+    for _ in range(prod(A._data.shape[:-2]) if X is None else 0):
+        randn(m, n, dtype=A.dtype)  # PyTorch's first guesses: the random stream goes on as there
+    factor = None
+    if B is not None:
+        factor = factorizations.cholesky(B)
+        A = ops.over_triangular(ops.solve_triangular(factor, A, False, False), ops.T(factor), True)
+    values, vectors = ops.eigh(A, "L")
+    first = slice(None, k) if largest is False else slice(-1, -k - 1, -1)
+    order = wrap(np.arange(m)[first].copy())
+    values, vectors = values.index_select(-1, order), vectors.index_select(-1, order)
+    if factor is not None:
+        vectors = ops.solve_triangular(ops.T(factor), vectors, True, False)
+    return values, vectors
+
+
 __all__ = [
-    "cholesky", "cholesky_inverse", "cholesky_solve", "det", "frobenius_norm", "geqrf", "inverse", "logdet", "lu", "lu_solve", "lu_unpack",
-    "matrix_exp", "matrix_power", "nuclear_norm", "orgqr", "ormqr", "pca_lowrank", "pinverse", "qr", "slogdet", "svd", "svd_lowrank",
-    "triangular_solve",
+    "cholesky", "cholesky_inverse", "cholesky_solve", "det", "frobenius_norm", "geqrf", "inverse", "lobpcg", "logdet", "lu", "lu_solve",
+    "lu_unpack", "matrix_exp", "matrix_power", "nuclear_norm", "orgqr", "ormqr", "pca_lowrank", "pinverse", "qr", "slogdet", "svd",
+    "svd_lowrank", "triangular_solve",
 ]  # fmt: skip
-METHODS = [n for n in __all__ if n not in ("frobenius_norm", "lu_unpack", "nuclear_norm", "pca_lowrank", "svd_lowrank")]
+METHODS = [n for n in __all__ if n not in ("frobenius_norm", "lobpcg", "lu_unpack", "nuclear_norm", "pca_lowrank", "svd_lowrank")]

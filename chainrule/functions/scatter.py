@@ -16,6 +16,7 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule.functions.arguments import require_tensor, wrap_dim
 from chainrule.functions.subscript import FULL, fitting, index_array, number_array, put_at, value_for
+from chainrule.kernels.batched import memory
 from chainrule.ops import index as ops
 from chainrule.ops.inplace import check_writable, overwrite, snapshot, write_out
 from chainrule.ops.overrides import public
@@ -78,6 +79,7 @@ def out_of_bounds(index: np.ndarray, n: int) -> Any:
     """The first index that is not in [0, n), or None."""
     if not index.size:
         return None
+    index = memory(index)
     if index.size <= 64:
         values = index.reshape(-1).tolist()
         inside = min(values) >= 0 and max(values) < n
@@ -139,7 +141,7 @@ def check_flat(name: str, input: Tensor, index: np.ndarray) -> None:
         return
     if not n:
         raise IndexError(f"{name}(): tried to {'take from' if name == 'take' else 'put elements into'} an empty tensor")
-    bad = index[(index < -n) | (index >= n)].reshape(-1)
+    bad = memory(index)[memory((index < -n) | (index >= n))].reshape(-1)
     if bad.size:
         raise IndexError(f"out of range: tried to access index {bad[0]} on a tensor of {n} elements.")
 
@@ -386,7 +388,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any:
     if places.ndim > 1:
         raise RuntimeError("Index has to be a vector/scalar")
     n = size_at(input._data.shape, d)
-    bad = places[(places < -n) | (places >= n)].reshape(-1)
+    bad = memory(places)[memory((places < -n) | (places >= n))].reshape(-1)
     if bad.size:
         raise IndexError(f"index {bad[0]} is out of bounds for dimension {d} with size {n}")
     is_complex = value.dtype.is_complex if isinstance(value, Tensor) else isinstance(value, complex)

@@ -231,7 +231,7 @@ def searchsorted(
         places = np.searchsorted(sequence, found, "right" if after else "left")
     else:
         places = bisect(sequence, found, after)
-    return finish("searchsorted", wrap(np.asarray(places, np.int32 if out_int32 else np.int64)), out)
+    return finish("searchsorted", wrap(as_array(places).astype(np.int32 if out_int32 else np.int64)), out)
 
 
 @public

@@ -25,8 +25,8 @@ from chainrule.kernels import linalg as kernels
 from chainrule.ops import linalg as ops
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import broadcast_error
-from chainrule.ops.shape import reshape
 from chainrule.ops.primitive import as_array
+from chainrule.ops.shape import reshape
 from chainrule.tensor import Tensor, wrap
 
 # Inverses

@@ -133,7 +133,8 @@ def refuse(
     shapes = [list(t._data.shape) if t is not None else [] for t in (input, window)]
     given = {"n_fft": n_fft, "hop_length": hop, "win_length": width, "window": f"{kinds[1]}{{{shapes[1]}}}" if window is not None else None}
     given |= {name: int(value) if isinstance(value, bool) else value for name, value in options.items()}
-    raise RuntimeError(f"{function}({kinds[0]}{shapes[0]}, {', '.join([f'{name}={value}' for name, value in given.items()])}){joint}{problem}")
+    call = ", ".join([f"{function}({kinds[0]}{shapes[0]}", *[f"{name}={value}" for name, value in given.items()]])
+    raise RuntimeError(f"{call}){joint}{problem}")
 
 
 def full_window(window: Tensor | None, n_fft: int, width: int, dtype: np.dtype) -> Tensor | None:

@@ -134,7 +134,7 @@ class Batched(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         level = top(inputs, top(out or ()))
-        if method == "__call__":
+        if method == "__call__" and (ufunc.signature is None or ufunc in (np.matmul, np.vecdot)):
             return matmul(level, *inputs) if ufunc is np.matmul and out is None else elementwise(level, ufunc, inputs, out, kwargs)
         if method in ("reduce", "accumulate") and out is None:
             return along_axis(level, getattr(ufunc, method), inputs, {"axis": 0, **kwargs})
@@ -231,10 +231,6 @@ class Batched(np.lib.mixins.NDArrayOperatorsMixin):
     def nonzero(self) -> Any:
         raise NotBatched(DYNAMIC.format("aten::nonzero"))
 
-    @property
-    def __array_interface__(self) -> dict:
-        return memory(self).__array_interface__
-
     def window(self, shape: tuple, strides: tuple, start: int, cut: Callable) -> Batched:
         """`ops.shape.window` for each example; `cut` is that function."""
         if self.mapped:
@@ -244,9 +240,9 @@ class Batched(np.lib.mixins.NDArrayOperatorsMixin):
     def __getitem__(self, key: Any) -> Batched:
         key = key if isinstance(key, tuple) else (key,)
         if all([k is None or k is Ellipsis or isinstance(k, (int, slice, np.integer)) and not isinstance(k, bool) for k in key]):
-            if not self.mapped:
-                return self.held(self.array[(*key, ...)])
-            return self.held(self.array[(slice(None), *key, *(() if any([k is Ellipsis for k in key]) else (...,)))])
+            if not any([k is Ellipsis for k in key]):
+                key = (*key, ...)
+            return self.held(self.array[(slice(None), *key) if self.mapped else key])
         return take_at(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -449,11 +445,11 @@ def along_axis(level: Level, function: Callable, args: tuple, kwargs: dict) -> A
         return wrapped(function(a.array, axis, *rest, **kwargs), level, False)
     if axis is None:
         if function in FLATTENING:
-            return wrapped(function(a.reshape(-1).array, 1, *rest, **kwargs), level)
+            y = function(a.reshape(-1).array, 1, *rest, **kwargs)
+            return wrapped(y.reshape(y.shape[0], *(1,) * a.ndim) if kwargs.get("keepdims") else y, level)
         axis = tuple(range(1, a.array.ndim))
     elif a.ndim == 0:  # NumPy lets a number have dimension 0
-        y = function(a.array.reshape(-1, 1), 1, *rest, **kwargs)
-        return wrapped(y.reshape(-1) if y.ndim > 1 else y, level)
+        return wrapped(function(a.array.reshape(-1, 1), 1, *rest, **kwargs).reshape(-1), level)
     else:
         axis = shifted(axis, a)
     return wrapped(function(a.array, axis, *rest, **kwargs), level)

@@ -178,3 +178,21 @@ def gemm(context, flip_a, flip_b, m, n, k, a, at_a, step_a, b, at_b, step_b, add
         return context.get_dummy_value()
 
     return types.void(boolean, boolean, whole, whole, whole, a, whole, whole, b, whole, whole, boolean, c, whole, whole), build
+
+
+SMALL = 1_000_000  # OpenBLAS multiplies without copying its arguments first, up to so many multiplications
+
+
+@inner
+def product(flip_a, m, n, k, a, at_a, step_a, b, at_b, step_b, add, c, at_c, step_c):  # type: ignore[no-untyped-def]
+    """`gemm`, b as it lies, in pieces that are small enough for that."""
+    deep, tall = min(k, 640), min(m, 64)
+    wide = min(n, max(16, SMALL // (deep * tall) // 16 * 16))
+    for h in range(0, k, deep):
+        for i in range(0, m, tall):
+            for j in range(0, n, wide):
+                gemm(
+                    flip_a, False, min(tall, m - i), min(wide, n - j), min(deep, k - h), a,
+                    at_a + (h * step_a + i if flip_a else i * step_a + h), step_a, b, at_b + h * step_b + j, step_b, add or h > 0, c,
+                    at_c + i * step_c + j, step_c,
+                )  # fmt: skip

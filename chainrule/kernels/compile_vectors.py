@@ -1,4 +1,4 @@
-"""Vectors of 16 float32 in Numba kernels: loaded, stored and computed with as numbers are.
+"""Vectors of 16 float32 or float64 in Numba kernels: loaded, stored and computed with as numbers are.
 
 Numba leaves it to LLVM to find such vectors in loops, which it does only where it can prove that no two arrays overlap. Here they are
 stated. LLVM makes of them the widest instructions that the machine has.
@@ -16,28 +16,34 @@ from numba.extending import intrinsic, lower_builtin, models, register_model, ty
 
 LANES = 16
 FLAGS = ("contract", "reassoc", "nsz")
-_vector = ir.VectorType(ir.FloatType(), LANES)
+_vector, _vector64 = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.DoubleType(), LANES)
 
 
 class Vector(types.Type):
-    """The type of 16 float32."""
+    """The type of 16 numbers."""
 
-    def __init__(self) -> None:
-        super().__init__(name="f4x16")
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
 
 
-vector = Vector()
+vector = Vector("f4x16")
+vector64 = Vector("f8x16")
+OF = {types.float32: vector, types.float64: vector64}
 
 
 @register_model(Vector)
 class VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, type: Any) -> None:
-        super().__init__(manager, type, _vector)
+        super().__init__(manager, type, _vector if type == vector else _vector64)
+
+
+def _order(places: list[int]) -> Any:
+    return ir.Constant(ir.VectorType(ir.IntType(32), LANES), places)
 
 
 def _filled(builder: Any, number: Any) -> Any:
-    one = builder.insert_element(ir.Constant(_vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, ir.Constant(_vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+    none = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
+    return builder.shuffle_vector(builder.insert_element(none, number, ir.Constant(ir.IntType(32), 0)), none, _order([0] * LANES))
 
 
 def _define(symbol: Callable, instruction: str) -> None:
@@ -46,17 +52,19 @@ def _define(symbol: Callable, instruction: str) -> None:
     @type_callable(symbol)
     def typer(context):  # type: ignore[no-untyped-def]
         def of(a, b):  # type: ignore[no-untyped-def]
-            if vector in (a, b) and {a, b} <= {vector, types.float32}:
-                return vector
+            for number, many in OF.items():
+                if many in (a, b) and {a, b} <= {many, number}:
+                    return many
 
         return of
 
     def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        a, b = (v if t == vector else _filled(builder, v) for v, t in zip(args, signature.args, strict=True))
+        a, b = (v if isinstance(t, Vector) else _filled(builder, v) for v, t in zip(args, signature.args, strict=True))
         return getattr(builder, instruction)(a, b, flags=FLAGS)
 
-    for pair in ((vector, vector), (types.float32, vector), (vector, types.float32)):
-        lower_builtin(symbol, *pair)(lower)
+    for number, many in OF.items():
+        for pair in ((many, many), (number, many), (many, number)):
+            lower_builtin(symbol, *pair)(lower)
 
 
 for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
@@ -69,10 +77,10 @@ def load(context, array, place):  # type: ignore[no-untyped-def]
 
     def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        pointer = builder.bitcast(builder.gep(data, [args[1]]), _vector.as_pointer())
-        return builder.load(pointer, align=4)
+        kind = context.get_value_type(signature.return_type)
+        return builder.load(builder.bitcast(builder.gep(data, [args[1]]), kind.as_pointer()), align=4)
 
-    return vector(array, types.intp), build
+    return OF[array.dtype](array, types.intp), build
 
 
 @intrinsic
@@ -81,10 +89,10 @@ def store(context, array, place, value):  # type: ignore[no-untyped-def]
 
     def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        builder.store(args[2], builder.bitcast(builder.gep(data, [args[1]]), _vector.as_pointer()), align=4)
+        builder.store(args[2], builder.bitcast(builder.gep(data, [args[1]]), args[2].type.as_pointer()), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, vector), build
+    return types.void(array, types.intp, value), build
 
 
 @intrinsic
@@ -123,7 +131,7 @@ def fill(context, number):  # type: ignore[no-untyped-def]
     def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
         return _filled(builder, args[0])
 
-    return vector(types.float32), build
+    return OF[number](number), build
 
 
 @intrinsic
@@ -132,10 +140,23 @@ def total(context, value):  # type: ignore[no-untyped-def]
 
     def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
         value, width = args[0], LANES
+        none = ir.Constant(value.type, ir.Undefined)
         while width > 1:
             width //= 2
-            order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [(i + width) % LANES for i in range(LANES)])
-            value = builder.fadd(value, builder.shuffle_vector(value, ir.Constant(_vector, ir.Undefined), order))
+            value = builder.fadd(value, builder.shuffle_vector(value, none, _order([(i + width) % LANES for i in range(LANES)])))
         return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
-    return types.float32(vector), build
+    return {many: number for number, many in OF.items()}[value](value), build
+
+
+@intrinsic
+def every_second(context, array, place):  # type: ignore[no-untyped-def]
+    """array.flat[place : place + 32 : 2]; the element after the last is read too."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        wide = ir.VectorType(context.get_value_type(signature.args[0].dtype), 2 * LANES)
+        both = builder.load(builder.bitcast(builder.gep(data, [args[1]]), wide.as_pointer()), align=4)
+        return builder.shuffle_vector(both, ir.Constant(wide, ir.Undefined), _order(list(range(0, 2 * LANES, 2))))
+
+    return OF[array.dtype](array, types.intp), build

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.batched import leading
+
 Arrays = tuple[np.ndarray, ...]
 
 
@@ -87,6 +89,7 @@ def solve_triangular(a: np.ndarray, b: np.ndarray, upper: bool, unit: bool) -> n
 # Factorizations
 
 
+@leading
 def lu(a: np.ndarray) -> Arrays:
     """(L and U in one matrix, pivots, info): row i was exchanged with row pivots[i] (from 1), for each i in turn."""
     m, n = a.shape[-2:]
@@ -130,6 +133,7 @@ def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
     return order
 
 
+@leading
 def permutation_matrix(pivots: np.ndarray, m: int, dtype: np.dtype) -> np.ndarray:
     """P with P @ L @ U the matrix that was factorized."""
     return (np.arange(m)[:, None] == permutation(pivots, m)[..., None, :]).astype(dtype)
@@ -153,6 +157,7 @@ def qr(a: np.ndarray, mode: str) -> Arrays:
     return q, r
 
 
+@leading
 def reflectors(a: np.ndarray) -> Arrays:
     """(R and below it the reflectors that make Q, their scales)."""
     packed, tau = np.linalg.qr(a, "raw")
@@ -165,6 +170,7 @@ def svd(a: np.ndarray, full: bool) -> Arrays:
     return u, s, vh
 
 
+@leading
 def eig(a: np.ndarray) -> Arrays:
     """(eigenvalues, eigenvectors), complex always."""
     w, v = np.linalg.eig(a)
@@ -172,6 +178,7 @@ def eig(a: np.ndarray) -> Arrays:
     return w.astype(complex_type, copy=False), v.astype(complex_type, copy=False)
 
 
+@leading
 def ldl(a: np.ndarray, hermitian: bool) -> Arrays:
     """(L and D in one matrix, pivots, info) of the lower triangle of a symmetric (or Hermitian) matrix."""
     if not a.size:

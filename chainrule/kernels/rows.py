@@ -29,8 +29,7 @@ def ones(n: int, dtype: np.dtype) -> np.ndarray:
 
 def sums(a: np.ndarray) -> np.ndarray:
     """The sum of each row; BLAS gets no matrix that it would share out among threads of its own."""
-    n, d = a.shape
-    return _dot(a, ones(d, a.dtype)) if d < 64 or n * d <= 1 << 13 else np.einsum("ij->i", a)
+    return _dot(a, ones(a.shape[1], a.dtype)) if a.size <= 1 << 13 else np.einsum("ij->i", a)
 
 
 def block(d: int) -> int:

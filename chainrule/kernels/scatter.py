@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
+from chainrule.kernels import reductions
 
 FULL = slice(None)
 FEW = 64  # up to so many elements the calls cost more than what they do
@@ -51,6 +52,9 @@ def gather(a: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     """`y[i, j, k] = a[i, j, index[i, j, k]]` (dim 2)."""
     if not index.size:
         return np.empty(index.shape, a.dtype)
+    found = reductions.gather(a, index, dim)
+    if found is not None:
+        return found
     if index.ndim != a.ndim or not a.ndim or (index.size > FEW and a.flags.c_contiguous):
         return a.reshape(-1).take(positions(a.shape, index, dim)).reshape(index.shape)
     return a[mesh(index, dim)]
@@ -62,6 +66,8 @@ def scatter_into(a: np.ndarray, index: np.ndarray, source: Any, dim: int, ufunc:
         return
     if isinstance(source, np.ndarray) and source.ndim and source.shape != index.shape:
         source = source[tuple([slice(n) for n in index.shape])]
+    if ufunc is np.add and reductions.scatter_add(a, index, source, dim):
+        return
     if index.size <= FEW and index.ndim == a.ndim > 0 and (ufunc is None or a.dtype not in NARROW):
         if ufunc is None:
             a[mesh(index, dim)] = source
@@ -96,14 +102,25 @@ def row_index(index: np.ndarray, n: int) -> np.ndarray:
     return np.where(index < 0, index + n, index)
 
 
+def take_rows(a: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
+    """`y[:, k] = a[:, index[k]]` (dim 1)."""
+    if dim == a.ndim - 1 and a.ndim > 1:
+        y = reductions.gather(a, np.broadcast_to(index, (*a.shape[:-1], *index.shape)), dim)
+        if y is not None:
+            return y
+    return a.take(index, dim)
+
+
 def rows_into(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int, ufunc: np.ufunc) -> None:
     """`a[:, index[k]] op= source[:, k]` (dim 1), in place; an index may come more than once."""
     shape = (*source.shape[:dim], index.size, *source.shape[dim + 1 :])
+    whole = np.broadcast_to(index.reshape((-1,) + (1,) * (a.ndim - dim - 1)), shape)
+    if ufunc is np.add and reductions.scatter_add(a, whole, source, dim):
+        return
     many = source.size >= WORTH and source.size >= WIDE * index.size and a.shape[dim] <= 8 * index.size
     if many and ufunc is np.add and a.dtype in SPARSE:
         a += rows_sum(index, source.reshape(shape), a.shape[dim], dim)
         return
-    whole = np.broadcast_to(index.reshape((-1,) + (1,) * (a.ndim - dim - 1)), shape)
     scatter_into(a, whole, source, dim, ufunc)
 
 

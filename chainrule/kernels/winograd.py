@@ -10,10 +10,10 @@ import numpy as np
 from chainrule.kernels.compiled import one_blas_thread, share
 
 ndarray = np.ndarray
-NEAR = 1 << 19  # bytes of inputs and products at a time that leave room for the taps in a core's own cache
-FAR = 1 << 24  # the same in the cache that cores share
-SHARED = 1 << 16  # up to so many pairs of channels, 9 MiB of taps, all blocks share the taps
-WIDTH = 32  # outputs at a time otherwise
+NEAR = 3 << 18  # bytes of inputs and products at a time that stay in a core's own cache
+FAR = 1 << 23  # the same, in the cache that cores share
+SHARED = 1 << 14  # up to so many pairs of channels all blocks share the taps
+WIDTH = 16  # outputs at a time otherwise
 NONE = np.empty(0, np.float32)
 
 
@@ -52,7 +52,7 @@ def taps_gradient(g: ndarray, x: ndarray, dw: ndarray, padding: tuple[int, int])
 
     wide, high = -(-g.shape[3] // 4), -(-g.shape[2] // 4)
     every, row = len(g) * high, 144 * wide * (x.shape[1] + g.shape[1])
-    rows = min(every, max(1, FAR // row))
+    rows = min(every, max(1, FAR // 2 // row))
     V, G = (room(rows * wide * n) for n in (x.shape[1], g.shape[1]))
     with one_blas_thread():
         for first in range(0, every, rows):

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.kernels.compile_numba import claim, finish, gemm, inlined, inner, kernel, wait
+from chainrule.kernels.compile_numba import claim, finish, inlined, inner, kernel, product, wait
 from chainrule.kernels.compile_vectors import LANES, fill, load, pick, put, store
 
 PLANES, MATRIX = "f4[:, :, :, ::1]", "f4[:, ::1]"
-SMALL = 1_000_000  # OpenBLAS multiplies without copying its arguments up to so many multiplications
 f32 = np.float32
 _a, _b = 0.625, 1.5
 A, B, AA, BB, AAA, BBB = map(f32, (_a, _b, _a**2, _b**2, _a**3, _b**3))
@@ -247,21 +246,6 @@ def leave(M, width, y, bias, first, last, high, wide, start, stop, rows, t):  # 
 
 
 @inner
-def product(flip_a, m, n, k, a, at_a, step_a, b, at_b, step_b, c, at_c, step_c):  # type: ignore[no-untyped-def]
-    """c = a @ b, as `gemm` has it, in pieces small enough to be multiplied as they lie."""
-    deep, tall = min(k, 512), min(m, 64)
-    wide = min(n, max(LANES, SMALL // (deep * tall) // LANES * LANES))
-    for h in range(0, k, deep):
-        for i in range(0, m, tall):
-            for j in range(0, n, wide):
-                gemm(
-                    flip_a, False, min(tall, m - i), min(wide, n - j), min(deep, k - h), a,
-                    at_a + (h * step_a + i if flip_a else i * step_a + h), step_a, b, at_b + h * step_b + j, step_b, h > 0, c,
-                    at_c + i * step_c + j, step_c,
-                )  # fmt: skip
-
-
-@inner
 def scratch(rows, high, wide):  # type: ignore[no-untyped-def]
     """Room for rows of tiles with their channels last, and for a tile."""
     return np.empty((4 * min(rows, high) + 2) * (4 * wide + 2) * LANES, f32), np.empty(36 * LANES, f32)
@@ -301,7 +285,7 @@ def by_blocks(x, U, y, bias, pad_h, pad_w, rows, turns):  # type: ignore[no-unty
             for p in range(36):
                 product(
                     False, (last - first) * wide, outputs, channels, V, p * V.shape[1], channels, U, p * U.shape[1], outputs,
-                    M, p * M.shape[1], outputs,
+                    False, M, p * M.shape[1], outputs,
                 )  # fmt: skip
             leave(M, outputs, y, bias, first, last, high, wide, 0, outputs, lines, t)
             finish(turns, 0)
@@ -333,7 +317,8 @@ def by_outputs(x, w, y, bias, across, pad_h, pad_w, first, last, V, width, turns
             taps_block(w, U, 0, width, start, stop, across, t)
             for p in range(36):
                 product(
-                    False, tiles, stop - start, channels, V, p * V.shape[1], channels, U, p * U.shape[1], width, M, p * M.shape[1], width
+                    False, tiles, stop - start, channels, V, p * V.shape[1], channels, U, p * U.shape[1], width, False, M,
+                    p * M.shape[1], width,
                 )
             leave(M, width, y, bias, first, last, high, wide, start, stop, lines, t)
             finish(turns, 1)
@@ -367,7 +352,7 @@ def taps_gradient(x, g, dw, pad_h, pad_w, first, last, V, G, turns):  # type: ig
             for p in range(36):
                 product(
                     True, LANES, channels, tiles, G, p * G.shape[1] + task * LANES, outputs, V, p * V.shape[1], channels,
-                    dU, p * dU.shape[1], channels,
+                    False, dU, p * dU.shape[1], channels,
                 )  # fmt: skip
             for o in range(LANES):
                 taps_back(dU, o * channels, dw, task * LANES + o, first > 0, t)

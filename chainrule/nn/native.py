@@ -12,11 +12,10 @@ from chainrule.nn import functional as F
 from chainrule.tensor import Tensor
 
 SAME = """
-    adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d bilinear channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d
-    conv_transpose3d cosine_similarity max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle rms_norm rrelu
-""".split()  # fmt: skip
+    adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d bilinear channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d
+    conv_transpose2d conv_transpose3d cosine_similarity max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle rms_norm rrelu
+""".split()  # noqa: SIM905
 globals().update({name: getattr(F, name) for name in SAME})
-max_pool1d = F.max_pool1d
 REDUCTIONS = ("none", "mean", "sum")
 GRID_MODES, GRID_PADDING = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
 
@@ -60,8 +59,9 @@ def instance_norm(
 
 
 def layer_norm(
-    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, cudnn_enable: bool = True
-) -> Tensor:
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> Tensor:  # fmt: skip
     """`nn.functional.layer_norm`."""
     return F.layer_norm(input, normalized_shape, weight, bias, eps)
 

@@ -303,7 +303,7 @@ def lu_vjp(g: Any, y: Any, pivots: Any) -> tuple:
         ga = cat([ga, solve_triangular(T(l1), columns(gu, k, n), True, True)], ga.ndim - 1)
     elif m > n:
         ga = cat([ga, over_triangular(rows(gl, k, m), T(upper), False)], ga.ndim - 2)
-    return (matmul(kernels.permutation_matrix(np.asarray(getattr(pivots, "_data", pivots)), m, element(y)), ga),)
+    return (matmul(kernels.permutation_matrix(getattr(pivots, "_data", pivots), m, element(y)), ga),)
 
 
 @general(vjp=lu_vjp, inputs=("a",), outputs=("y", "pivots", "info"), node="LinalgLuFactorExBackward0")

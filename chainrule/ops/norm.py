@@ -1,8 +1,8 @@
 """Normalisation: subtract the mean, divide by the standard deviation, over some dimensions of the input.
 
-`standardize` and `unstandardize` are the two halves of the matter: the second is the transpose of the first's derivative, a
-symmetric map, so that derivatives of every order are made of the two. `mean` and `rstd` (1 / standard deviation) are the input's
-own, computed beforehand; rules treat them as functions of it.
+First-order derivatives of arrays are `kernels.norm`'s. Of Tensors, `standardize` and `unstandardize` are the two halves of the
+matter: the second is the transpose of the first's derivative, a symmetric map, so that derivatives of every order are made of the
+two. `mean` and `rstd` (1 / standard deviation) are the input's own, computed beforehand; rules treat them as functions of it.
 """
 
 from __future__ import annotations
@@ -11,24 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule._core import dtypes
-from chainrule.ops.primitive import Primitive, general
+from chainrule._core import dtypes, modes
+from chainrule.autograd.node import next_sequence
+from chainrule.kernels import norm as kernels
+from chainrule.ops.primitive import Primitive, edge_of, general
 from chainrule.ops.reduce import mean as average, sum_to
 from chainrule.ops.shape import cast, reshape
+from chainrule.tensor import Tensor, adopt
 
 NARROW = frozenset((dtypes.float16.numpy, dtypes.bfloat16.numpy))
-
-
-def moments(a: np.ndarray, dims: tuple, eps: float) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of a over `dims`, which stay as 1, and 1 / sqrt(variance + eps)."""
-    wide = a.astype(np.float32) if a.dtype in NARROW else a
-    if not a.size:
-        shape = [1 if i in dims else n for i, n in enumerate(a.shape)]
-        return np.zeros(shape, wide.dtype), np.full(shape, np.nan, wide.dtype)
-    mean = wide.mean(dims, keepdims=True)
-    centered = wide - mean
-    variance = np.mean(centered * centered, dims, keepdims=True)
-    return mean, 1 / np.sqrt(variance + wide.dtype.type(eps))
+state = modes.state
 
 
 @general(a=lambda g, a, mean, rstd, dims, eps: unstandardize(g, a, mean, rstd, dims, eps), inputs=("a",))
@@ -76,85 +68,109 @@ def extent(shape: tuple, dims: tuple) -> int:
     return n
 
 
-def norm_vjp(
-    g: Any, a: Any, a_dtype: Any, weight: Any, bias_shape: tuple, mean: Any, rstd: Any, dims: tuple, eps: float, needs: tuple
-) -> tuple:
-    """The cotangents of a normalisation's input, weight and bias; the last two have dimensions that broadcast with a's."""
+def norm_vjp(g: Any, a: Any, weight: Any, a_shape: tuple, a_dtype: Any, mean: Any, rstd: Any, plan: Any, eps: float, needs: tuple) -> tuple:
+    """The cotangents of a normalisation's input, weight and bias."""
     if a_dtype in NARROW:
         g, a, weight = (v if v is None else cast(v, dtypes.float32) for v in (g, a, weight))
+    if isinstance(g, Tensor) or state.levels:
+        grads = composed_vjp(reshape(g, plan.view), reshape(a, plan.view), weight, mean, rstd, plan, eps, needs)
+    else:
+        grads = kernels.backward(g, a, weight, mean, rstd, plan, needs)
+    shapes = a_shape, plan.affine, plan.affine
+    grads = tuple([v if v is None else reshape(v, shape) for v, shape in zip(grads, shapes, strict=True)])
+    if a_dtype in NARROW:
+        grads = tuple([v if v is None else cast(v, dtypes.BY_NUMPY[a_dtype]) for v in grads])
+    return grads
+
+
+def composed_vjp(g: Any, a: Any, weight: Any, mean: Any, rstd: Any, plan: Any, eps: float, needs: tuple) -> tuple:
+    """`kernels.backward`, made of ops that can be differentiated again."""
     to_a = to_weight = to_bias = None
     if needs[0]:
-        to_a = unstandardize(g if weight is None else g * weight, a, mean, rstd, dims, eps)
+        to_a = unstandardize(g if weight is None else g * reshape(weight, plan.columns), a, mean, rstd, plan.dims, eps)
     if needs[1]:
-        to_weight = sum_to(g * standardize(a, mean, rstd, dims, eps), weight.shape)
+        to_weight = sum_to(g * standardize(a, mean, rstd, plan.dims, eps), plan.columns)
     if needs[2]:
-        to_bias = sum_to(g, bias_shape)
-    if a_dtype in NARROW:
-        to_a, to_weight, to_bias = (v if v is None else cast(v, dtypes.BY_NUMPY[a_dtype]) for v in (to_a, to_weight, to_bias))
+        to_bias = sum_to(g, plan.columns)
     return to_a, to_weight, to_bias
-
-
-def scaled(a: Any, weight: Any, bias: Any, mean: Any, rstd: Any) -> Any:
-    y = a - mean
-    y *= rstd
-    if weight is not None:
-        y *= weight
-    if bias is not None:
-        y += bias
-    return y.astype(a.dtype, copy=False)
 
 
 def normalizing(node: str) -> Primitive:
     """The primitive `standardize(a) * weight + bias` under PyTorch's name for it; weight and bias can be None."""
 
-    def kernel(a: Any, weight: Any, bias: Any, mean: Any, rstd: Any, dims: tuple, eps: float) -> Any:
-        return scaled(a, weight, bias, mean, rstd)
+    def kernel(a: Any, weight: Any, bias: Any, mean: Any, rstd: Any, plan: Any, eps: float) -> Any:
+        y = a.reshape(plan.view) - mean
+        y *= rstd
+        if weight is not None:
+            y *= weight.reshape(plan.columns)
+        if bias is not None:
+            y += bias.reshape(plan.columns)
+        return y.astype(a.dtype, copy=False).reshape(a.shape)
 
-    return Primitive("norm", kernel, ("a", "weight", "bias"), ("mean", "rstd", "dims", "eps"), {}, norm_vjp, node=node)
+    return Primitive("norm", kernel, ("a", "weight", "bias"), ("mean", "rstd", "plan", "eps"), {}, norm_vjp, node=node)
 
 
 batch_norm = normalizing("NativeBatchNormBackward0")
 layer_norm = normalizing("NativeLayerNormBackward0")
+group_norm = normalizing("NativeGroupNormBackward0")
 
 
-def group_vjp(
-    g: Any,
-    a: Any,
-    a_shape: tuple,
-    a_dtype: Any,
-    weight: Any,
-    bias_shape: tuple,
-    mean: Any,
-    rstd: Any,
-    groups: tuple,
-    eps: float,
-    needs: tuple,
-) -> tuple:
-    to_a, *rest = norm_vjp(reshape(g, groups), reshape(a, groups), a_dtype, weight, bias_shape, mean, rstd, (2, 3), eps, needs)
-    return (to_a if to_a is None else reshape(to_a, a_shape), *rest)
+def normalized(op: Primitive, input: Tensor, weight: Any, bias: Any, plan: Any, eps: float) -> tuple:
+    """`op` of tensors of one type, with the means, variances and inverse deviations that it used (arrays, in the shape of the view)."""
+    a, w, b = input._data, None if weight is None else weight._data, None if bias is None else bias._data
+    narrow = a.dtype in NARROW
+    wide = [v if v is None else v.astype(np.float32) for v in (a, w, b)] if narrow else (a, w, b)
+    y, mean, variance, rstd = (composed if state.levels else kernels.forward)(*wide, plan, eps)
+    y = (y.astype(a.dtype) if narrow else y).reshape(a.shape)
+    if state.busy or narrow:
+        return op.record((input, weight, bias), (a, w, b), (mean, rstd, plan, eps), y), mean, variance, rstd
+    t = adopt(Tensor, y)
+    edges = edge_of(input), None if weight is None else edge_of(weight), None if bias is None else edge_of(bias)
+    if edges[0] is not None or edges[1] is not None or edges[2] is not None:
+        node = _new(op.node)
+        node.edges, node.fix, node.extra, node.sequence = edges, None, None, next_sequence()
+        node.saved = a, w, mean, rstd, plan, eps, a.shape, a.dtype
+        guards: tuple = input._versions, input._versions[0]
+        node.guards = guards if weight is None else (*guards, weight._versions, weight._versions[0])
+        t._edge, t._tracked = node, True
+    return t, mean, variance, rstd
 
 
-@general(vjp=group_vjp, inputs=("a", "weight", "bias"), node="NativeGroupNormBackward0")
-def group_norm(a: Any, weight: Any, bias: Any, mean: Any, rstd: Any, groups: tuple, eps: float) -> Any:
-    """a, seen in the shape `groups` (N, groups, channels of a group, places), normalised over the last two dimensions."""
-    return scaled(a.reshape(groups), weight, bias, mean, rstd).reshape(a.shape)
+def composed(a: Any, weight: Any, bias: Any, plan: Any, eps: float) -> tuple:
+    """`kernels.forward` for batched arrays."""
+    x = a.reshape(plan.view)
+    mean = np.mean(x, plan.dims, keepdims=True)
+    variance = np.mean((x - mean) * (x - mean), plan.dims, keepdims=True)
+    rstd = 1 / np.sqrt(variance + eps)
+    y = (x - mean) * rstd
+    y = y if weight is None else y * weight.reshape(plan.columns)
+    return y if bias is None else y + bias.reshape(plan.columns), mean, variance, rstd
 
 
-def fixed_vjp(g: Any, a: Any, a_dtype: Any, weight: Any, bias_shape: tuple, mean: Any, rstd: Any, needs: tuple) -> tuple:
-    to_a = (g * rstd if weight is None else g * (weight * rstd)) if needs[0] else None
-    to_weight = sum_to(g * ((a - mean) * rstd), weight.shape) if needs[1] else None
-    grads = to_a, to_weight, sum_to(g, bias_shape) if needs[2] else None
+_new: Any = object.__new__
+
+
+def fixed_vjp(g: Any, a: Any, weight: Any, a_shape: tuple, a_dtype: Any, mean: Any, rstd: Any, plan: Any, needs: tuple) -> tuple:
+    if a_dtype in NARROW:
+        g, a, weight = (v if v is None else cast(v, dtypes.float32) for v in (g, a, weight))
+    g = reshape(g, plan.view)
+    to_a = to_weight = to_bias = None
+    if needs[0]:
+        to_a = reshape(g * rstd if weight is None else g * (reshape(weight, plan.columns) * rstd), a_shape)
+    if needs[1]:
+        to_weight = reshape(sum_to(g * ((reshape(a, plan.view) - mean) * rstd), plan.columns), plan.affine)
+    if needs[2]:
+        to_bias = reshape(sum_to(g, plan.columns), plan.affine)
+    grads = to_a, to_weight, to_bias
     if a_dtype in NARROW:
         grads = tuple([v if v is None else cast(v, dtypes.BY_NUMPY[a_dtype]) for v in grads])
     return grads
 
 
 @general(vjp=fixed_vjp, inputs=("a", "weight", "bias"), node="NativeBatchNormBackward0")
-def fixed_norm(a: Any, weight: Any, bias: Any, mean: Any, rstd: Any) -> Any:
+def fixed_norm(a: Any, weight: Any, bias: Any, mean: Any, rstd: Any, plan: Any) -> Any:
     """(a - mean) * rstd * weight + bias, for a mean and a deviation that do not depend on a."""
-    scale = rstd if weight is None else rstd * weight
-    shift = -mean * scale if bias is None else bias - mean * scale
-    return (a * scale + shift).astype(a.dtype, copy=False)
+    return kernels.fixed(a, weight, bias, mean, rstd, plan).astype(a.dtype, copy=False).reshape(a.shape)
 
 
-__all__ = ["batch_norm", "fixed_norm", "group_norm", "layer_norm", "moments", "standardize", "unstandardize"]
+__all__ = ["batch_norm", "fixed_norm", "group_norm", "layer_norm", "normalized", "standardize", "unstandardize"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels import reductions
 from chainrule.ops.primitive import Primitive, general, linear
 from chainrule.ops.reduce import keep, widened
 
@@ -17,14 +18,16 @@ from chainrule.ops.reduce import keep, widened
 @linear(a=lambda g, index, a_shape, dim: place(g, index, a_shape, dim), inputs=("a", "index"), node="GatherBackward0")
 def pick(a: Any, index: Any, dim: int) -> Any:
     """The elements at `index` along `dim`; no element twice."""
-    return np.take_along_axis(a, index, dim)
+    y = reductions.gather(a, index, dim)
+    return np.take_along_axis(a, index, dim) if y is None else y
 
 
 @linear(a=lambda g, index, dim: pick(g, index, dim), inputs=("a", "index"), node="ScatterBackward0")
 def place(a: Any, index: Any, shape: tuple, dim: int) -> Any:
     """Zeros of `shape` with `a` at `index`: the transpose of `pick`."""
     y = np.zeros(shape, a.dtype)
-    np.put_along_axis(y, index, a, dim)
+    if not reductions.scatter_add(y, index, a, dim):
+        np.put_along_axis(y, index, a, dim)
     return y
 
 
@@ -94,8 +97,16 @@ def _mode(a: Any, dim: int, k: int) -> Any:
     return np.moveaxis(np.take_along_axis(order, longest, -1), -1, dim)
 
 
-max_dim = selecting("max", "MaxBackward0", lambda a, dim, k: np.argmax(a, dim, keepdims=True))
-min_dim = selecting("min", "MinBackward0", lambda a, dim, k: np.argmin(a, dim, keepdims=True))
+def _place_of(find: Callable, sign: int) -> Callable:
+    def place_of(a: Any, dim: int, k: int) -> Any:
+        found = reductions.extremum_at(a, dim, sign)
+        return found[1] if found is not None else find(a, dim, keepdims=True)
+
+    return place_of
+
+
+max_dim = selecting("max", "MaxBackward0", _place_of(np.argmax, 1))
+min_dim = selecting("min", "MinBackward0", _place_of(np.argmin, -1))
 kthvalue = selecting("kthvalue", "KthvalueBackward0", _smallest)
 median_dim = selecting("median", "MedianBackward1", _median)
 nanmedian_dim = selecting("nanmedian", "NanmedianBackward1", _nanmedian)
@@ -106,22 +117,22 @@ mode = selecting("mode", "ModeBackward0", _mode)
 
 def ordering(a: Any, dim: int, descending: bool) -> Any:
     """The stable argsort; NaN counts as largest."""
-    a = widened(a)
-    if not descending:
-        return np.argsort(a, dim, kind="stable")
-    return np.flip(a.shape[dim] - 1 - np.argsort(np.flip(a, dim), dim, kind="stable"), dim)
+    return reductions.argsort(widened(a), dim, descending)
 
 
 @general(vjp=lambda g, index, a_shape, dim: (place(g[0], index, a_shape, dim),), outputs=("y", "index"))
 def sort(a: Any, dim: int, descending: bool) -> Any:
     """The elements in order along `dim`, and where they were."""
     index = ordering(a, dim, descending)
-    return np.take_along_axis(a, index, dim), index
+    return pick.kernel(a, index, dim), index
 
 
 @general(vjp=lambda g, index, a_shape, dim: (place(g[0], index, a_shape, dim),), outputs=("y", "index"))
 def topk(a: Any, k: int, dim: int, largest: bool) -> Any:
     """The k largest (or smallest) along `dim`, in order, and where they were."""
+    found = reductions.best(a, k, dim, 1 if largest else -1)
+    if found is not None:
+        return found
     n = a.shape[dim]
     if n > 256 and k < n // 8 and not (a.dtype.kind == "f" and np.isnan(a).any()):
         wide = widened(a)

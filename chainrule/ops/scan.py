@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels import reductions
 from chainrule.ops.pointwise import logaddexp, where
 from chainrule.ops.primitive import Primitive, conjugate as conj, general, linear
 from chainrule.ops.reduce import sum, widened
@@ -15,19 +16,22 @@ from chainrule.ops.shape import reshape
 @linear(a=lambda g, dim: cumsum_back(g, dim))
 def cumsum(a: Any, dim: int) -> Any:
     """At each place the sum of what came so far."""
-    return np.add.accumulate(widened(a), dim).astype(a.dtype, copy=False)
+    y = reductions.scan(a, dim)
+    return np.add.accumulate(widened(a), dim).astype(a.dtype, copy=False) if y is None else y
 
 
 @linear(a=lambda g, dim: cumsum(g, dim), node="CumsumBackward0")
 def cumsum_back(a: Any, dim: int) -> Any:
     """At each place the sum of what is to come: the transpose of `cumsum`."""
-    return np.flip(np.add.accumulate(widened(np.flip(a, dim)), dim), dim).astype(a.dtype, copy=False)
+    y = reductions.scan(a, dim, back=True)
+    return np.flip(np.add.accumulate(widened(np.flip(a, dim)), dim), dim).astype(a.dtype, copy=False) if y is None else y
 
 
 @general(a=lambda g, a, y, dim: cumprod_cotangent(g, a, y, dim))
 def cumprod(a: Any, dim: int) -> Any:
     """At each place the product of what came so far."""
-    return np.multiply.accumulate(widened(a), dim).astype(a.dtype, copy=False)
+    y = reductions.scan(a, dim, products=True)
+    return np.multiply.accumulate(widened(a), dim).astype(a.dtype, copy=False) if y is None else y
 
 
 def cumprod_cotangent(g: Any, a: Any, y: Any, dim: int) -> Any:

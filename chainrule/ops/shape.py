@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import Output, next_sequence
-from chainrule.kernels.batched import Batched
+from chainrule.kernels.batched import Batched, memory
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.primitive import Primitive, edge_of, linear, mark_view
 from chainrule.tensor import Tensor, adopt, root_memory, sync
@@ -140,7 +140,7 @@ def window(a: Any, shape: tuple, strides: tuple, start: int = 0, inside: bool = 
 
 
 def address(a: np.ndarray) -> int:
-    return a.__array_interface__["data"][0]
+    return memory(a).__array_interface__["data"][0]
 
 
 def overlaps(shape: tuple, strides: tuple) -> bool:

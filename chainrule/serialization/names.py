@@ -16,7 +16,13 @@ PLACES = {  # module here -> module in PyTorch
     "chainrule.optim.muon": "torch.optim",
     **{f"chainrule.optim.lr_scheduler.{room}": "torch.optim.lr_scheduler" for room in ("base", "composite", "cyclic", "decay", "plateau")},
 }
-FUNCTIONS = ("chainrule.nn.functional", "chainrule")  # where PyTorch's users find a function, whatever file it is in
+RENAMED = {
+    ("chainrule.nn.modules.hooks", "WrappedHook"): ("torch.nn.modules.module", "_WrappedHook"),
+    ("chainrule.utils.data.sampler", "DistributedSampler"): ("torch.utils.data.distributed", "DistributedSampler"),
+}
+HERE = {there: here for here, there in RENAMED.items()}
+# Where PyTorch's users find a function, whatever file it is in.
+FUNCTIONS = ("chainrule.nn.functional", "chainrule", "chainrule.nn.utils", "chainrule.utils.data")
 BUILT_IN = {"torch._C._nn": "chainrule.nn.functional", "torch._C._special": "chainrule.special", "torch._C._linalg": "chainrule.linalg"}
 CLASSES = {"torch._C._VariableFunctionsClass": "", "torch._C.TensorBase": "Tensor", "torch._C.Generator": "Generator"}  # of chainrule
 
@@ -30,11 +36,16 @@ def theirs(obj: Any) -> tuple[str, str] | None:
         for public in FUNCTIONS:
             if getattr(import_module(public), name, None) is obj:
                 return public.replace("chainrule", "torch"), name
+    if (module, name) in RENAMED:
+        return RENAMED[module, name]
     return PLACES.get(module, module.replace("chainrule", "torch", 1)), name
 
 
 def ours(module: str, name: str) -> Any:
     """What stands here under one of PyTorch's names; raises AttributeError if nothing does."""
+    if (module, name) in HERE:
+        here, name = HERE[module, name]
+        return getattr(import_module(here), name)
     if f"{module}.{name}" in CLASSES:
         root, inner = import_module("chainrule"), CLASSES[f"{module}.{name}"]
         return getattr(root, inner) if inner else root

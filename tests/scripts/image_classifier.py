@@ -1,4 +1,4 @@
-"""What ImageNet training scripts do around the model: cuDNN flags, DataParallel, AMP switched off without a GPU, top-k accuracy, checkpoints."""
+"""What ImageNet scripts do around the model: cuDNN flags, DataParallel, AMP off without a GPU, top-k accuracy, checkpoints."""
 
 import os
 import random

@@ -5,7 +5,7 @@ import random
 import torch
 import torch.nn.functional as F
 
-WORDS = "emma olivia ava isabella sophia charlotte mia amelia harper evelyn abigail emily elizabeth mila ella avery sofia camila aria".split()
+WORDS = "emma olivia ava isabella sophia charlotte mia amelia harper evelyn abigail emily elizabeth mila ella avery sofia camila".split()
 chars = sorted(set("".join(WORDS)))
 stoi = {s: i + 1 for i, s in enumerate(chars)}
 stoi["."] = 0

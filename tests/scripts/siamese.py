@@ -24,7 +24,8 @@ class SiameseNetwork(nn.Module):
     def __init__(self):
         super(SiameseNetwork, self).__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(1, 8, 3), nn.PReLU(8), nn.MaxPool2d(2), nn.InstanceNorm2d(8, affine=True), nn.Conv2d(8, 16, 3), nn.ELU(), nn.Flatten(),
+            nn.Conv2d(1, 8, 3), nn.PReLU(8), nn.MaxPool2d(2), nn.InstanceNorm2d(8, affine=True), nn.Conv2d(8, 16, 3), nn.ELU(),
+            nn.Flatten(),
         )  # fmt: skip
         self.fc = nn.Sequential(nn.Linear(128, 32), nn.ReLU(inplace=True), nn.Linear(32, 1))
         self.sigmoid = nn.Sigmoid()

@@ -75,7 +75,8 @@ for epoch in range(1, 4):
         optimizer.step()
         print("===> Epoch[{}]({}/{}): Loss: {:.5f}".format(epoch, iteration, len(training_data_loader), loss.item()))
     scheduler.step()
-    print("===> Epoch {} Complete: Avg. Loss: {:.5f} lr {:.6f}".format(epoch, epoch_loss / len(training_data_loader), scheduler.get_last_lr()[0]))
+    mean = epoch_loss / len(training_data_loader)
+    print("===> Epoch {} Complete: Avg. Loss: {:.5f} lr {:.6f}".format(epoch, mean, scheduler.get_last_lr()[0]))
 
 avg_psnr = 0
 with torch.no_grad():

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
+from chainrule._core.types import Size
 from chainrule.functions.arguments import require_tensor
+from chainrule.kernels import norm as kernels
 from chainrule.kernels.batched import Batched
 from chainrule.nn._functional.arguments import NARROW, legacy
 from chainrule.ops import norm as ops
@@ -23,6 +25,9 @@ BATCHED_STATISTICS = (
     "Batch norm got a batched tensor as input while the running_mean or running_var, which will be updated in place, were not batched.\n"
     "Please visit https://pytorch.org/docs/stable/func.batch_norm.html for more details"
 )
+
+
+FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 
 
 def require_parameter(name: str, t: Any, count: int) -> None:
@@ -64,7 +69,8 @@ def move_statistics(running: Any, value: np.ndarray, momentum: float) -> None:
 
 def check_batch(size: Sequence[int]) -> None:
     if size[0] * math.prod(size[2:]) == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
+        shown = Size(size) if isinstance(size, tuple) else size
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {shown}")
 
 
 @public
@@ -83,7 +89,7 @@ def batch_norm(
     """
     require_tensor("batch_norm", input)
     if training:
-        check_batch(input.shape)
+        check_batch(input._data.shape)
         if eps <= 0.0:
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     elif eps < 0.0:
@@ -91,35 +97,41 @@ def batch_norm(
     return normalized_channels(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
+def fits(t: Any, dtype: np.dtype, shape: tuple) -> bool:
+    """Whether a parameter is as it should be, or None."""
+    return t is None or (t._data.dtype is dtype and t._data.shape == shape)
+
+
 def normalized_channels(input: Any, mean: Any, var: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float) -> Tensor:
     x = input._data
+    shape, dtype = x.shape[1:2], x.dtype
     if x.ndim < 2 and x.size:
         raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
-    channels = x.shape[1] if x.ndim > 1 else 0
     if not training:
         for name, t in (("running_mean", mean), ("running_var", var)):
             if t is None:
                 raise RuntimeError(f"{name} must be defined in evaluation mode")
-    for name, t in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias)):
-        require_parameter(name, t, channels)
-    require_types(input, weight, bias, mean, var)
+    if not (
+        dtype in FAST and fits(weight, dtype, shape) and fits(bias, dtype, shape) and fits(mean, dtype, shape) and fits(var, dtype, shape)
+    ):
+        for name, t in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias)):
+            require_parameter(name, t, x.shape[1] if x.ndim > 1 else 0)
+        require_types(input, weight, bias, mean, var)
+        weight, bias = same_type(weight, input), same_type(bias, input)
     if not x.size:
         y = input.clone() if weight is None else input.clone() * weight[0]
         return y if bias is None else y + bias[0]
-    dims = (0, *range(2, x.ndim))
-    spread = (1, -1) + (1,) * (x.ndim - 2)
-    weight, bias = (t if t is None else reshape(same_type(t, input), spread) for t in (weight, bias))
+    plan = kernels.by_channel(x.shape)
     if not training:
-        wide = np.float32 if x.dtype in NARROW else x.dtype
-        rstd = 1 / np.sqrt(var._data.astype(wide, copy=False) + np.dtype(wide).type(eps))
-        return ops.fixed_norm(input, weight, bias, mean._data.astype(wide, copy=False).reshape(spread), rstd.reshape(spread))
-    average, rstd = ops.moments(x, dims, eps)
-    if mean is not None or var is not None:
-        count = x.size // max(1, channels)
+        wide = np.dtype(np.float32) if x.dtype in NARROW else x.dtype
+        center, variance = (t._data.astype(wide, copy=False).reshape(plan.columns) for t in (mean, var))
+        return ops.fixed_norm(input, weight, bias, center, 1 / np.sqrt(variance + wide.type(eps)), plan)
+    y, average, variance, _ = ops.normalized(ops.batch_norm, input, weight, bias, plan, eps)
+    if mean is not None:
         move_statistics(mean, average, momentum)
-        variance = (1 / (rstd * rstd) - rstd.dtype.type(eps)) * rstd.dtype.type(count / max(1, count - 1))
-        move_statistics(var, variance, momentum)
-    return ops.batch_norm(input, weight, bias, average, rstd, dims, eps)
+    if var is not None:
+        move_statistics(var, variance * (plan.count / max(1, plan.count - 1)), momentum)
+    return y
 
 
 @public
@@ -160,13 +172,13 @@ def layer_norm(
         tensor([[-1.0000,  1.0000]])
     """
     shape = check_last("layer_norm", input, normalized_shape, "*, ")
-    for name, t in (("weight", weight), ("bias", bias)):
-        check_like(name, t, shape)
-    require_types(input, weight, bias)
-    x = input._data
-    dims = tuple(range(x.ndim - len(shape), x.ndim))
-    mean, rstd = ops.moments(x, dims, eps)
-    return ops.layer_norm(input, same_type(weight, input), same_type(bias, input), mean, rstd, dims, eps)
+    dtype = input._data.dtype
+    if not (dtype in FAST and fits(weight, dtype, shape) and fits(bias, dtype, shape)):
+        for name, t in (("weight", weight), ("bias", bias)):
+            check_like(name, t, shape)
+        require_types(input, weight, bias)
+        weight, bias = same_type(weight, input), same_type(bias, input)
+    return ops.normalized(ops.layer_norm, input, weight, bias, kernels.by_row(input._data.shape, shape), eps)[0]
 
 
 def check_last(function: str, input: Any, normalized_shape: Any, star: str) -> tuple[int, ...]:
@@ -236,12 +248,11 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
                 f"{list(t._data.shape)} "
                 f"and input of shape {list(shape)}"
             )
-    require_types(input, weight, bias)
-    groups = (shape[0], num_groups, shape[1] // num_groups, math.prod(shape[2:]))
-    columns = (1, *groups[1:3], 1)
-    weight, bias = (t if t is None else reshape(same_type(t, input), columns) for t in (weight, bias))
-    mean, rstd = ops.moments(input._data.reshape(groups), (2, 3), eps)
-    return ops.group_norm(input, weight, bias, mean, rstd, groups, eps)
+    dtype = input._data.dtype
+    if not (dtype in FAST and fits(weight, dtype, shape[1:2]) and fits(bias, dtype, shape[1:2])):
+        require_types(input, weight, bias)
+        weight, bias = same_type(weight, input), same_type(bias, input)
+    return ops.normalized(ops.group_norm, input, weight, bias, kernels.by_group(shape, num_groups), eps)[0]
 
 
 @public

@@ -18,6 +18,7 @@ from chainrule.nn._functional.pool import adaptive_avg_pool1d, adaptive_avg_pool
 from chainrule.ops import pointwise as elements, resample as ops
 from chainrule.ops.index import gather
 from chainrule.ops.overrides import public
+from chainrule.ops.primitive import as_array
 from chainrule.ops.shape import reshape
 from chainrule.tensor import Tensor, wrap
 
@@ -234,9 +235,9 @@ def grid_sample(
             place, inside = place * n + index, inside & ok
             weight = share if weight is None or share is None else weight * share
         index = np.broadcast_to(place, (place.shape[0], channels, place.shape[2]))
-        part: Any = gather(flat, np.ascontiguousarray(index), 2)
+        part: Any = gather(flat, index.copy(), 2)
         if not inside.all():
-            part = elements.where(wrap(np.asarray(inside)), part, wrap(np.zeros((), part._data.dtype)))
+            part = elements.where(wrap(as_array(inside)), part, wrap(np.zeros((), part._data.dtype)))
         part = part if weight is None else part * weight
         total = part if total is None else total + part
     return reshape(total, (*input._data.shape[:2], *grid._data.shape[1:-1]))

@@ -92,6 +92,13 @@ class RNNBase(Module):
         """The parameters of each layer and direction."""
         return [[getattr(self, name) for name in names] for names in self._all_weights]
 
+    def __getstate__(self) -> dict:
+        """With the lists that PyTorch keeps as attributes, so that a pickled network can be read there."""
+        return {**super().__getstate__(), "_flat_weights_names": self._flat_weights_names, "_flat_weights": self._flat_weights}
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__({name: value for name, value in state.items() if not name.startswith("_flat_weights")})
+
     def flatten_parameters(self) -> None:
         """For GPUs; nothing to do here."""
 

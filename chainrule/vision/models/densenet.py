@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from chainrule import functions, nn
 from chainrule.nn import functional as F
+from chainrule.nn.modules.container import ModuleDict, Sequential
 from chainrule.nn.modules.module import Module
 from chainrule.tensor import Tensor
 from chainrule.vision.models.weights import WeightsEnum, builder, published
@@ -40,7 +41,7 @@ class _DenseLayer(Module):
     def narrow(self, *features: Tensor) -> Tensor:
         return self.conv1(self.relu1(self.norm1(functions.cat(features, 1))))
 
-    def forward(self, input: Tensor | Sequence[Tensor]) -> Tensor:
+    def forward(self, input: Tensor | list[Tensor]) -> Tensor:
         features = [input] if isinstance(input, Tensor) else input
         if self.memory_efficient and any(f.requires_grad for f in features):
             from chainrule.utils.checkpoint import checkpoint
@@ -52,7 +53,7 @@ class _DenseLayer(Module):
         return F.dropout(made, self.drop_rate, self.training) if self.drop_rate > 0 else made
 
 
-class _DenseBlock(nn.ModuleDict):
+class _DenseBlock(ModuleDict):
     def __init__(
         self, num_layers: int, num_input_features: int, bn_size: int, growth_rate: int, drop_rate: float, memory_efficient: bool = False
     ) -> None:
@@ -68,7 +69,7 @@ class _DenseBlock(nn.ModuleDict):
         return functions.cat(features, 1)
 
 
-class _Transition(nn.Sequential):
+class _Transition(Sequential):
     """Half the pixels a side, and other channels."""
 
     def __init__(self, num_input_features: int, num_output_features: int) -> None:

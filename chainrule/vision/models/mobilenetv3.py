@@ -31,6 +31,7 @@ BLOCKS: dict[str, list[tuple[int, int, int, int, bool, str, int]]] = {
     ],
 }  # fmt: skip
 LAST = {"large": 1280, "small": 1024}
+hard_squeeze = partial(SqueezeExcitation, scale_activation=nn.Hardsigmoid)
 
 
 class InvertedResidualConfig:
@@ -54,9 +55,8 @@ class InvertedResidual(Module):
     """The block that `cnf` describes."""
 
     def __init__(
-        self, cnf: InvertedResidualConfig, norm_layer: Callable[..., Module],
-        se_layer: Callable[..., Module] = partial(SqueezeExcitation, scale_activation=nn.Hardsigmoid),
-    ) -> None:  # fmt: skip
+        self, cnf: InvertedResidualConfig, norm_layer: Callable[..., Module], se_layer: Callable[..., Module] = hard_squeeze
+    ) -> None:
         super().__init__()
         if cnf.stride not in (1, 2):
             raise ValueError("illegal stride value")
@@ -122,12 +122,13 @@ def mobilenet_v3(
     """`size` is "large" or "small"; `reduced_tail` halves the last blocks, `dilated` keeps their pixels."""
     blocks, divide = [], 2 if reduced_tail else 1
     tail = len(BLOCKS[size]) - 3
-    for i, (channels, kernel, width, out, *rest) in enumerate(BLOCKS[size]):
+    for i, (channels, kernel, width, out, use_se, activation, stride) in enumerate(BLOCKS[size]):
         if i >= tail:
             out //= divide
         if i > tail:
             channels, width = channels // divide, width // divide
-        blocks.append(InvertedResidualConfig(channels, kernel, width, out, *rest, 2 if dilated and i >= tail else 1, width_mult))
+        dilation = 2 if dilated and i >= tail else 1
+        blocks.append(InvertedResidualConfig(channels, kernel, width, out, use_se, activation, stride, dilation, width_mult))
     last = InvertedResidualConfig.adjust_channels(LAST[size] // divide, width_mult)
     return MobileNetV3(blocks, last, **kwargs)
 

@@ -108,7 +108,7 @@ def published(name: str, module: str) -> type[WeightsEnum]:
         meta = entry["meta"] | {"min_size": tuple(entry["meta"]["min_size"])}
         meta.setdefault("categories", categories())
         members[member] = Weights(SITE + entry["file"], partial(ImageClassification, **preset), meta)
-    return WeightsEnum(name, members, module=module)  # type: ignore[call-overload, return-value]
+    return WeightsEnum(name, members, module=module)  # type: ignore[call-arg, return-value]
 
 
 def builder(
@@ -166,23 +166,24 @@ def asked_for(name: str, weights: type[WeightsEnum], args: tuple, kwargs: dict[s
         )
         kwargs.update(given)
     chosen, progress = kwargs.pop("weights", None), kwargs.pop("progress", True)
-    if "pretrained" in kwargs:
-        warnings.warn(
-            "The parameter 'pretrained' is deprecated since 0.13 and may be removed in the future, please use 'weights' instead.",
-            stacklevel=3,
-        )
-        chosen = bool(kwargs.pop("pretrained"))
-    if chosen is not None and not isinstance(chosen, (str, WeightsEnum)):
-        chosen = legacy(name, weights, bool(chosen))
-    elif chosen == "legacy":
-        chosen = legacy(name, weights, True)
+    pretrained = chosen
+    if by_name := chosen is None and "pretrained" in kwargs:
+        pretrained = bool(kwargs.pop("pretrained"))
+    if pretrained is not None and (pretrained == "legacy" or not isinstance(pretrained, (str, WeightsEnum))):
+        chosen = legacy(name, weights, bool(pretrained), by_name)
     return weights.verify(chosen), progress
 
 
-def legacy(name: str, weights: type[WeightsEnum], pretrained: bool) -> WeightsEnum | None:
+def legacy(name: str, weights: type[WeightsEnum], pretrained: bool, by_name: bool) -> WeightsEnum | None:
+    """What `pretrained` meant, with torchvision's warnings."""
     meant = weights.__members__.get(LEGACY) if pretrained else None
     if pretrained and meant is None:
         raise ValueError(f"No weights available for model {name}")
+    if by_name:
+        warnings.warn(
+            "The parameter 'pretrained' is deprecated since 0.13 and may be removed in the future, please use 'weights' instead.",
+            stacklevel=4,
+        )
     message = (
         f"Arguments other than a weight enum or `None` for 'weights' are deprecated since 0.13 and may be removed in the future. "
         f"The current behavior is equivalent to passing `weights={meant}`."

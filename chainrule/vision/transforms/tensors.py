@@ -1,4 +1,4 @@
-"""Transforms of pictures that are tensors (..., C, H, W): crops, flips, resizing and colours, all of them differentiable where they can be."""
+"""Transforms of pictures that are tensors (..., C, H, W): crops, flips, resizing and colours, differentiable where they can be."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ def adjust_gamma(img: Tensor, gamma: float, gain: float = 1) -> Tensor:
 
 def invert(img: Tensor) -> Tensor:
     need_channels(img, ndim=3)
-    return bound_of(img.dtype) - img
+    return functions.rsub(img, bound_of(img.dtype))
 
 
 def need_bytes(img: Tensor) -> None:
@@ -287,7 +287,7 @@ def posterize(img: Tensor, bits: int) -> Tensor:
     need_channels(img, range(1 << 30), ndim=3)
     need_bytes(img)
     need_channels(img)
-    return img & (256 - (1 << (8 - bits)))
+    return img.bitwise_and(256 - (1 << (8 - bits)))
 
 
 def solarize(img: Tensor, threshold: float) -> Tensor:

@@ -1,0 +1,168 @@
+"""Reductions, scans, gathers and sorts of many floats: which way is the fastest. Each answers None if another way is as good.
+
+Compiled kernels are for contiguous float32 and float64 from `WORTH` elements on, below which Numba is not worth its import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.kernels.compiled import share
+from chainrule.kernels.threads import in_blocks
+
+ndarray = np.ndarray
+F32, F64, I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
+WORTH = 1 << 14
+SHARED = 1 << 16  # elements that are worth waking another thread for
+
+
+def worth(a: Any) -> bool:
+    """Whether a compiled kernel is worth its while."""
+    return a.__class__ is ndarray and a.size >= WORTH and (a.dtype is F32 or a.dtype is F64) and a.flags.c_contiguous
+
+
+def room() -> Any:
+    from chainrule.kernels import reductions_numba
+
+    return reductions_numba
+
+
+def sides(shape: tuple, dim: int) -> tuple[int, int, int]:
+    """How many elements there are before, along and after a dimension."""
+    outer = inner = 1
+    for n in shape[:dim]:
+        outer *= n
+    for n in shape[dim + 1 :]:
+        inner *= n
+    return outer, shape[dim], inner
+
+
+def work(kernel: Callable, *arrays: Any) -> None:
+    share(kernel, *arrays, alone=arrays[0].size < SHARED)
+
+
+def scan(a: Any, dim: int, products: bool = False, back: bool = False) -> np.ndarray | None:
+    """Running sums or products along `dim`, from the end if `back`."""
+    if not worth(a):
+        return None
+    shape = sides(a.shape, dim)
+    y = np.empty_like(a)
+    if shape[2] == 1:
+        work(room().scan_rows, a.reshape(shape[:2]), y.reshape(shape[:2]), products, back)
+    else:
+        work(room().scan, a.reshape(shape), y.reshape(shape), products, back)
+    return y
+
+
+def product(a: Any, dim: tuple, keepdim: bool) -> np.ndarray | None:
+    """The product over the last dimension."""
+    if dim != (a.ndim - 1,) or not worth(a):
+        return None
+    y = np.empty(a.shape[:-1], a.dtype)
+    work(room().product, a.reshape(-1, a.shape[-1]), y.reshape(-1))
+    return y[..., None] if keepdim else y
+
+
+def extremum_at(a: Any, dim: int, sign: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """The largest (sign 1) or smallest along a dimension that is not the last, and where the first of them is; both with it as 1."""
+    if dim == a.ndim - 1 or not worth(a):
+        return None
+    outer, n, inner = sides(a.shape, dim)
+    shape = (*a.shape[:dim], 1, *a.shape[dim + 1 :])
+    y, index = np.empty(shape, a.dtype), np.empty(shape, np.int64)
+    work(room().extremum_at, a.reshape(outer, n, inner), y.reshape(outer, inner), index.reshape(outer, inner), a.dtype.type(sign))
+    return y, index
+
+
+def best(a: Any, k: int, dim: int, sign: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """The few largest (sign 1) or smallest of the last dimension in order, and where they are."""
+    if dim != a.ndim - 1 or not worth(a) or not 0 < k <= 32:
+        return None
+    y, index = np.empty((*a.shape[:-1], k), a.dtype), np.empty((*a.shape[:-1], k), np.int64)
+    work(room().best, a.reshape(-1, a.shape[-1]), y.reshape(-1, k), index.reshape(-1, k), a.dtype.type(sign))
+    return y, index
+
+
+# By an index for each element of rows, or one row of indices for all; in bounds, not negative
+
+
+def rows_of(index: np.ndarray, shape: tuple, dim: int) -> np.ndarray | None:
+    """The index as rows, if it goes with rows of an array of `shape`."""
+    if dim != len(shape) - 1 or index.dtype is not I64 or index.ndim != len(shape):
+        return None
+    if index.shape[:-1] == shape[:-1] and index.flags.c_contiguous:
+        return index.reshape(-1, index.shape[-1])
+    if index.ndim > 1 and not any(index.strides[:-1]) and index.shape[:-1] == shape[:-1]:
+        return np.ascontiguousarray(index[(0,) * (index.ndim - 1)])[None]
+    return None
+
+
+def gather(a: Any, index: np.ndarray, dim: int) -> np.ndarray | None:
+    """`y[i, j] = a[i, index[i, j]]` (dim 1)."""
+    at = rows_of(index, a.shape, dim) if index.size >= WORTH and worth(a) else None
+    if at is None:
+        return None
+    y = np.empty(index.shape, a.dtype)
+    work(room().gather, a.reshape(-1, a.shape[-1]), at, y.reshape(-1, y.shape[-1]))
+    return y
+
+
+def scatter_add(a: Any, index: np.ndarray, source: Any, dim: int) -> bool:
+    """`a[i, index[i, j]] += source[i, j]` (dim 1), in place; whether that was done."""
+    if index.size < WORTH or not worth(a) or a.ndim < 2 or source.__class__ is not ndarray or source.shape != index.shape:
+        return False
+    at = rows_of(index, a.shape, dim)
+    if at is None or source.dtype is not a.dtype:
+        return False
+    work(room().scatter_add, a.reshape(-1, a.shape[-1]), at, np.ascontiguousarray(source).reshape(-1, source.shape[-1]))
+    return True
+
+
+# Copies and sorts
+
+
+def transposed(a: np.ndarray, y: np.ndarray) -> bool:
+    """y = a, if a is a matrix that lies in memory by columns and y one by rows; whether that was done."""
+    if a.ndim != 2 or a.dtype is not y.dtype or not y.flags.c_contiguous or not worth(a.T):
+        return False
+    work(room().transpose, a.T, y)
+    return True
+
+
+def argsort(a: np.ndarray, dim: int, descending: bool) -> np.ndarray:
+    """The stable argsort along `dim`; NaN counts as largest."""
+    if a.size < FEW:
+        index = np.empty(a.shape, np.int64)
+        by_order(np.moveaxis(a, dim, -1), np.moveaxis(index, dim, -1), descending)
+        return index
+    rows = np.moveaxis(a, dim, -1)
+    shape, n = rows.shape, a.shape[dim]
+    rows = np.ascontiguousarray(rows).reshape(-1, n)
+    index = np.empty(rows.shape, np.int64)
+    find = by_bits if a.dtype is F32 and n < 1 << 31 and not np.isnan(np.max(a)) else by_order
+    in_blocks(lambda place: find(rows[place], index[place], descending), len(rows), n * SORTING, 1 << 18)
+    return np.moveaxis(index.reshape(shape), -1, dim)
+
+
+SORTING, FEW = 16, 1 << 9  # how many times what elementwise work costs; elements that are not worth more than a plain sort
+
+
+def by_bits(rows: np.ndarray, index: np.ndarray, descending: bool) -> None:
+    """The argsort of float32 without NaN: each with its place makes one integer, which NumPy sorts by vector instructions."""
+    bits = (rows + F32.type(0)).view(np.int32)  # -0 is 0 now
+    bits ^= (bits >> 31) & 0x7FFFFFFF  # ascending as the floats do
+    keys = (~bits if descending else bits).astype(np.int64)
+    keys <<= 32
+    keys |= np.arange(rows.shape[1])
+    keys.sort(-1)
+    np.bitwise_and(keys, 0xFFFFFFFF, out=index)
+
+
+def by_order(rows: np.ndarray, index: np.ndarray, descending: bool) -> None:
+    if descending:
+        np.subtract(rows.shape[-1] - 1, np.argsort(rows[..., ::-1], -1, kind="stable")[..., ::-1], out=index)
+    else:
+        index[...] = np.argsort(rows, -1, kind="stable")

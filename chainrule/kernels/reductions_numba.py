@@ -1,0 +1,212 @@
+"""Compiled reductions, scans, gathers and copies along one dimension, for which NumPy has no fast loop.
+
+An array is seen as (outer, n, inner), the work being along n; rows are (outer, n).
+"""
+# ruff: noqa: ANN001, ANN201
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.kernels.compile_numba import claim, finish, kernel, wait
+
+GROUP = 16  # rows to a piece of work
+SPAN = 256  # inner elements to a piece of work
+TILE = 16  # float32 to a line of the cache
+
+
+@kernel("(f4[:, ::1], f4[::1], i8[::1])", "(f8[:, ::1], f8[::1], i8[::1])")
+def product(x, y, turns):
+    """The product of each row."""
+    rows, n = x.shape
+    i = claim(turns, 0)
+    while i * GROUP < rows:
+        for r in range(i * GROUP, min(rows, (i + 1) * GROUP)):
+            total = x[r, 0]
+            for j in range(1, n):
+                total *= x[r, j]
+            y[r] = total
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (rows + GROUP - 1) // GROUP)
+
+
+@kernel("(f4[:, :, ::1], f4[:, ::1], i8[:, ::1], f4, i8[::1])", "(f8[:, :, ::1], f8[:, ::1], i8[:, ::1], f8, i8[::1])")
+def extremum_at(x, y, place, sign, turns):
+    """The largest (sign 1) or smallest (-1) along n, and where the first of them is; NaN counts as either."""
+    outer, n, inner = x.shape
+    spans = (inner + SPAN - 1) // SPAN
+    i = claim(turns, 0)
+    while i < outer * spans:
+        o, start = i // spans, i % spans * SPAN
+        count = min(SPAN, inner - start)
+        best, at = y[o, start : start + count], place[o, start : start + count]
+        for k in range(count):
+            best[k] = x[o, 0, start + k]
+            at[k] = 0
+        for j in range(1, n):
+            row = x[o, j, start : start + count]
+            for k in range(count):
+                v, old = row[k], best[k]
+                better = (sign * v > sign * old) | ((v != v) & (old == old))
+                best[k] = v if better else old
+                at[k] = j if better else at[k]
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, outer * spans)
+
+
+@kernel("(f4[:, ::1], f4[:, ::1], b1, b1, i8[::1])", "(f8[:, ::1], f8[:, ::1], b1, b1, i8[::1])", fast=False)
+def scan_rows(x, y, products, back, turns):
+    """Running sums (or products) of each row, from its end if `back`; accumulated in double precision, four rows at a time."""
+    rows, n = x.shape
+    first, step = (n - 1, -1) if back else (0, 1)
+    begin = 1.0 if products else 0.0
+    i = claim(turns, 0)
+    while i * 4 < rows:
+        r = i * 4
+        if r + 4 <= rows:
+            s0 = s1 = s2 = s3 = begin
+            j = first
+            if products:
+                for _ in range(n):
+                    s0 *= x[r, j]
+                    s1 *= x[r + 1, j]
+                    s2 *= x[r + 2, j]
+                    s3 *= x[r + 3, j]
+                    y[r, j], y[r + 1, j], y[r + 2, j], y[r + 3, j] = s0, s1, s2, s3
+                    j += step
+            else:
+                for _ in range(n):
+                    s0 += x[r, j]
+                    s1 += x[r + 1, j]
+                    s2 += x[r + 2, j]
+                    s3 += x[r + 3, j]
+                    y[r, j], y[r + 1, j], y[r + 2, j], y[r + 3, j] = s0, s1, s2, s3
+                    j += step
+        else:
+            for k in range(r, rows):
+                s0 = begin
+                j = first
+                for _ in range(n):
+                    s0 = s0 * x[k, j] if products else s0 + x[k, j]
+                    y[k, j] = s0
+                    j += step
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (rows + 3) // 4)
+
+
+@kernel("(f4[:, :, ::1], f4[:, :, ::1], b1, b1, i8[::1])", "(f8[:, :, ::1], f8[:, :, ::1], b1, b1, i8[::1])", fast=False)
+def scan(x, y, products, back, turns):
+    """Running sums (or products) along n, as `scan_rows`."""
+    outer, n, inner = x.shape
+    spans = (inner + SPAN - 1) // SPAN
+    totals = np.empty(SPAN)
+    first, step = (n - 1, -1) if back else (0, 1)
+    i = claim(turns, 0)
+    while i < outer * spans:
+        o, start = i // spans, i % spans * SPAN
+        count = min(SPAN, inner - start)
+        totals[:] = 1.0 if products else 0.0
+        j = first
+        for _ in range(n):
+            source, target = x[o, j, start : start + count], y[o, j, start : start + count]
+            if products:
+                for k in range(count):
+                    totals[k] *= source[k]
+                    target[k] = totals[k]
+            else:
+                for k in range(count):
+                    totals[k] += source[k]
+                    target[k] = totals[k]
+            j += step
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, outer * spans)
+
+
+@kernel("(f4[:, ::1], i8[:, ::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], i8[:, ::1], f8[:, ::1], i8[::1])")
+def gather(x, index, y, turns):
+    """y[o, j] = x[o, index[o, j]]; an index of one row is for all. No index is negative or too large."""
+    rows, m = y.shape
+    i = claim(turns, 0)
+    while i * GROUP < rows:
+        for r in range(i * GROUP, min(rows, (i + 1) * GROUP)):
+            source, target, at = x[r], y[r], index[r if len(index) > 1 else 0]
+            for j in range(m):
+                target[j] = source[np.uint64(at[j])]
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (rows + GROUP - 1) // GROUP)
+
+
+@kernel("(f4[:, ::1], i8[:, ::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], i8[:, ::1], f8[:, ::1], i8[::1])")
+def scatter_add(y, index, x, turns):
+    """y[o, index[o, j]] += x[o, j]; an index of one row is for all. No index is negative or too large."""
+    rows, m = x.shape
+    i = claim(turns, 0)
+    while i * GROUP < rows:
+        for r in range(i * GROUP, min(rows, (i + 1) * GROUP)):
+            source, target, at = x[r], y[r], index[r if len(index) > 1 else 0]
+            for j in range(m):
+                target[np.uint64(at[j])] += source[j]
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (rows + GROUP - 1) // GROUP)
+
+
+@kernel("(f4[:, ::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], f8[:, ::1], i8[::1])")
+def transpose(x, y, turns):
+    """y = x.T, by bands of rows, each read in order; tiles of a band are turned round in a buffer."""
+    rows, columns = x.shape
+    tile = np.empty((TILE, TILE), x.dtype)
+    i = claim(turns, 0)
+    while i * TILE < rows:
+        top = i * TILE
+        height = min(TILE, rows - top)
+        for left in range(0, columns, TILE):
+            width = min(TILE, columns - left)
+            if height == TILE and width == TILE:  # loops of known length
+                for r in range(TILE):
+                    for c in range(TILE):
+                        tile[c, r] = x[top + r, left + c]
+                for c in range(TILE):
+                    for r in range(TILE):
+                        y[left + c, top + r] = tile[c, r]
+            else:
+                for r in range(height):
+                    for c in range(width):
+                        y[left + c, top + r] = x[top + r, left + c]
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (rows + TILE - 1) // TILE)
+
+
+@kernel("(f4[:, ::1], f4[:, ::1], i8[:, ::1], f4, i8[::1])", "(f8[:, ::1], f8[:, ::1], i8[:, ::1], f8, i8[::1])")
+def best(x, y, place, sign, turns):
+    """The k largest (sign 1) or smallest (-1) of each row in order, and where they are; NaN is larger than all, equal ones keep order."""
+    rows, n = x.shape
+    k = y.shape[1]
+    i = claim(turns, 0)
+    while i < rows:
+        found = 0
+        for j in range(n):
+            v = x[i, j]
+            if found == k:
+                last = y[i, k - 1]
+                if not ((sign * v > sign * last) | (((v != v) & (last == last)) if sign > 0 else ((last != last) & (v == v)))):
+                    continue
+            else:
+                found += 1
+            at = found - 1
+            while at > 0:
+                w = y[i, at - 1]
+                if not ((sign * v > sign * w) | (((v != v) & (w == w)) if sign > 0 else ((w != w) & (v == v)))):
+                    break
+                y[i, at], place[i, at] = w, place[i, at - 1]
+                at -= 1
+            y[i, at], place[i, at] = v, j
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, rows)
