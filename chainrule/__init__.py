@@ -67,6 +67,8 @@ _ROOMS = {  # functions of rooms that a first import need not pay for
     "cuda": "OutOfMemoryError",
     "func": "vmap",
     "functions.concentrations": "_dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad",
+    "nn._functional.native": "grid_sampler_2d grid_sampler_3d native_batch_norm native_channel_shuffle native_dropout "
+    "native_dropout_backward native_group_norm native_layer_norm",
     "nn.native": "adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_ avg_pool1d batch_norm "
     "bilinear binary_cross_entropy_with_logits channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d "
     "conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity ctc_loss dropout dropout_ embedding "

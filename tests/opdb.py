@@ -108,7 +108,9 @@ class Library:
         _output_mask=lambda op, input, *args, **kwargs: ours(
             torch.masked._output_mask(getattr(torch.masked, op.__name__), theirs(input), *args, **{k: theirs(v) for k, v in kwargs.items()})
         ),
-        _input_mask=lambda input, **kwargs: ours(torch.masked._input_mask(theirs(input), **{k: theirs(v) for k, v in kwargs.items()})),
+        _input_mask=lambda input, *args, **kwargs: ours(
+            torch.masked._input_mask(theirs(input), *[theirs(v) for v in args], **{k: theirs(v) for k, v in kwargs.items()})
+        ),
     )
 
     def __getattr__(self, name: str) -> Any:

@@ -7,12 +7,13 @@ TOO_MANY_DIMS = "the sample has 65 dimensions, NumPy's arrays have at most 64"
 ROUGHER_THERE = "PyTorch's own value is further from the exact one"
 NOT_INPLACE_THERE = "PyTorch has no gradient of the in-place form"
 NUMBERS_TAKEN = "the database expects an error where torch, too, takes a number"
+CHUNKS_THERE = "PyTorch says that its chunked form has no second derivatives; they are wrong there or raise, chainrule's pass gradgradcheck"
 HALF_COMPLEX = "NumPy has no complex type of two float16"
 
 EXCEPTIONS: dict[str, dict[str, str]] = {
     **dict.fromkeys(("kthvalue", "mode", "topk"), {"forward": EQUAL_ELEMENTS}),
     **dict.fromkeys(("amax", "amin", "aminmax"), {"errors": TOO_MANY_DIMS}),
-    **dict.fromkeys(("special.bessel_j0", "special.bessel_y1"), {"forward": ROUGHER_THERE}),
+    **dict.fromkeys(("special.bessel_j0", "special.bessel_y1"), dict.fromkeys(("forward", "out"), ROUGHER_THERE)),
     **dict.fromkeys([f"polygamma.polygamma_n_{n}" for n in range(5)], dict.fromkeys(("forward", "method", "out"), ROUGHER_THERE)),
     "special.polygamma.special_polygamma_n_0": dict.fromkeys(("forward", "out"), ROUGHER_THERE),
     "logcumsumexp": {"forward_mode": "PyTorch adds 1e-13 to a sum of exponentials, which can be smaller"},
@@ -24,6 +25,9 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "as_strided_scatter": dict.fromkeys(("backward", "second"), WRONG_THERE),
     "istft": dict.fromkeys(("backward", "second"), WRONG_THERE),
     "cholesky_inverse": {"forward_mode": "PyTorch's tangent for upper=True is not what finite differences give; chainrule's is"},
+    **{f"nn.functional.linear_cross_entropy.{form}": {"second": CHUNKS_THERE} for form in ("chunked", "chunked_none")},
+    "native_layer_norm": {"second": "PyTorch raises where there is no weight"},
+    "svd_lowrank": {"second": "nearly equal singular values: the last bit of the input moves PyTorch's own result as far"},
     "slice": dict.fromkeys(("forward", "backward", "second", "forward_mode"), NOT_PUBLIC),
     "chalf": dict.fromkeys(("forward", "method", "backward", "second"), HALF_COMPLEX),
     "gather": {"errors": "one error is out= in the memory of the input, which this test cannot build for chainrule"},

@@ -19,7 +19,7 @@ import opdb
 import torch
 
 import chainrule
-from chainrule.func import rules
+from chainrule.func import calls
 
 EXAMPLES = 3
 # Results that depend on the memory that happens to be there, on random numbers, or that leave tensors
@@ -124,6 +124,11 @@ def compare_gradients(call: Callable, stacks: list, dims: tuple, example: Callab
         close(mine, chainrule.stack(list(column)), f"gradient {k}")
 
 
+def compared(entry: Any) -> bool:
+    """Whether vmap of the entry can be compared with a loop."""
+    return entry.name not in DYNAMIC and entry.name.split(".")[-1] not in RANDOM
+
+
 def show_why() -> None:
     """Print the place of each loop once."""
     seen: set = set()
@@ -134,7 +139,7 @@ def show_why() -> None:
             seen.add((frame.filename, frame.lineno))
             print(f"      {name}: {frame.filename.rpartition('chainrule/')[2]}:{frame.lineno} {frame.line}")
 
-    rules.warn_of_loop = told
+    calls.warn_of_loop = told
 
 
 def run(entry: Any, samples: int, derivatives: bool = True) -> list[str]:
@@ -165,20 +170,20 @@ def main() -> None:
     if options.why:
         show_why()
     for entry in opdb.ENTRIES:
-        if options.names and entry.name not in options.names or entry.name in DYNAMIC or entry.name.split(".")[-1] in RANDOM:
+        if options.names and entry.name not in options.names or not compared(entry):
             continue
-        before = set(rules.looped)
+        before = set(calls.looped)
         try:
             problems = run(entry, options.samples, not options.values)
         except Exception as error:
             problems = [f"{type(error).__name__}: {str(error)[:150]}"]
-        new = sorted(rules.looped - before)
+        new = sorted(calls.looped - before)
         if problems or new:
             failing += bool(problems)
             print(f"{entry.name} {entry.variant_test_name}".strip(), f"[loops: {', '.join(new)}]" if new else "", flush=True)
             for p in problems[:2]:
                 print("    ", p, flush=True)
-    print(f"{failing} entries fail; no batching rule: {', '.join(sorted(rules.looped))}")
+    print(f"{failing} entries fail; no batching rule: {', '.join(sorted(calls.looped))}")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ class _Local(threading.local):
     create_graph = False  # whether the backward pass now running records itself
     task: tuple | None = None  # the backward pass now running, see autograd.engine.run
     running: object = None  # under anomaly mode, the node whose backward is running
+    transforms = 0  # how many of func's transforms are running
     batching: tuple = ()  # the calls of vmap now running, a stack of kernels.batched.Level
 
 

@@ -178,7 +178,7 @@ def run(
 
 def by_example(node: Node, g: Any, saved: Any) -> tuple:
     """What `node.vjp` gives in a `vmap`, if its formula has no way for all examples at once."""
-    from chainrule.func.rules import vjp_by_example
+    from chainrule.func.calls import vjp_by_example
 
     return vjp_by_example(node, g, saved)
 

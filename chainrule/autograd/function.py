@@ -43,6 +43,11 @@ SAVED_AS_IS = (
 )
 
 
+EXPLAINED = "For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
+NEEDS_SETUP = (
+    "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the setup_context "
+    f"staticmethod. {EXPLAINED}"
+)
 READ_ONCE = (
     "saved_tensors can only be accessed once when clear_saved_tensors_on_access=True is set on the autograd.Function. Either access "
     "saved_tensors only once, or set clear_saved_tensors_on_access=False."
@@ -323,6 +328,15 @@ class Function(metaclass=FunctionMeta):
         elif kwargs:
             bound = inspect.signature(cls.forward).bind(None, *args, **kwargs)
             args, kwargs = bound.args[1:], bound.kwargs
+        if modes.local.transforms:
+            if not own_setup:
+                raise RuntimeError(NEEDS_SETUP)
+            if modes.state.levels:
+                from chainrule.func.functions import applied
+
+                done, value, args = applied(cls, args)
+                if done:
+                    return value
         ctx = cls._ctx_cls()
         sequence = next_sequence()
         edges = [edge_of(a) for a in args if isinstance(a, Tensor)]

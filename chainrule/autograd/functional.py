@@ -8,7 +8,6 @@ it is zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -276,9 +275,31 @@ def jacobian(
                 "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported together. Please either set "
                 "`strict=False` or `vectorize=False`."
             )
-        rows = tuple([by_rows(i, out, xs, create_graph, strict) for i, out in enumerate(outputs)])
+        if vectorize:
+            rows = all_rows(outputs, xs, create_graph)
+        else:
+            rows = tuple([by_rows(i, out, xs, create_graph, strict) for i, out in enumerate(outputs)])
         rows = finished(rows, create_graph)
         return unwrapped(tuple([unwrapped(r, inputs_tuple) for r in rows]), outputs_tuple)
+
+
+def all_rows(outputs: tuple, xs: tuple, create_graph: bool) -> tuple:
+    """The Jacobians of all outputs, in one backward pass for all elements."""
+    from chainrule.func.batching import vmap
+    from chainrule.func.transforms import stretches, units
+
+    seeds, sizes = units(outputs)
+    if not sum(sizes):
+        return tuple([tuple([wrap(np.zeros((*out.shape, *x.shape), x._data.dtype)) for x in xs]) for out in outputs])
+    columns = vmap(lambda *v: gradients(outputs, xs, v, create_graph=create_graph, retain_graph=True))(*seeds)
+    parts = [None if c is None else stretches(c, sizes) for c in columns]
+    return tuple([
+        tuple([
+            wrap(np.zeros((*out.shape, *x.shape), x._data.dtype)) if p is None else ops.reshape(p[i], (*out.shape, *x.shape))
+            for p, x in zip(parts, xs, strict=True)
+        ])
+        for i, out in enumerate(outputs)
+    ])  # fmt: skip
 
 
 def by_rows(i: int, out: Tensor, xs: tuple, create_graph: bool, strict: bool) -> tuple:
@@ -305,7 +326,7 @@ def assembled(parts: list, shape: tuple, like: Tensor) -> Tensor:
 
 
 def by_columns(func: Callable, inputs: Any, strict: bool, vectorize: bool) -> Any:
-    """The Jacobian in forward mode: a call of func for each element of the inputs."""
+    """The Jacobian in forward mode, in one call of func for all elements of the inputs."""
     if strict:
         raise RuntimeError(
             'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported together (yet). '
@@ -316,23 +337,25 @@ def by_columns(func: Callable, inputs: Any, strict: bool, vectorize: bool) -> An
         raise NotImplementedError(
             "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented for `vectorize=True`."
         )
-    columns: list = []
-    for k, x in enumerate(xs):
-        for place in np.ndindex(x._data.shape):
-            direction = np.zeros_like(x._data)
-            direction[place] = 1
-            with dual_level():
-                dual = make_dual(x, wrap(direction))
-                outputs_tuple, outputs = as_tuple(func(*xs[:k], dual, *xs[k + 1 :]), "outputs", "jacobian")
-                pairs = [unpack_dual(out) for out in outputs]
-                columns.append([wrap(np.zeros_like(p.primal._data)) if p.tangent is None else p.tangent for p in pairs])
-    ends = [0, *accumulate([x._data.size for x in xs])]
+    from chainrule.func.batching import vmap
+    from chainrule.func.transforms import stretches, units
+
+    shown: list = []
+
+    def push(*directions: Tensor) -> tuple:
+        with dual_level():
+            is_tuple, outputs = as_tuple(func(*map(make_dual, xs, directions)), "outputs", "jacobian")
+            pairs = [unpack_dual(out) for out in outputs]
+            shown[:] = is_tuple, [p.primal.shape for p in pairs]
+            return tuple([wrap(np.zeros_like(p.primal._data)) if p.tangent is None else p.tangent for p in pairs])
+
+    seeds, sizes = units(xs)
+    slopes = vmap(push)(*seeds)
+    outputs_tuple, shapes = shown
     rows = []
-    for i, out in enumerate(outputs):
-        row = []
-        for start, end, x in zip(ends, ends[1:], xs):
-            stacked = joining.stack(tuple([c[i] for c in columns[start:end]]), out._data.ndim)
-            row.append(ops.reshape(stacked, (*out._data.shape, *x._data.shape)))
+    for slope, shape in zip(slopes, shapes, strict=True):
+        parts = [ops.permute(part, (*range(1, len(shape) + 1), 0)) for part in stretches(slope, sizes)]
+        row = [ops.reshape(part, (*shape, *x.shape)) for part, x in zip(parts, xs, strict=True)]
         rows.append(unwrapped(tuple(row), inputs_tuple))
     return unwrapped(tuple(rows), outputs_tuple)
 

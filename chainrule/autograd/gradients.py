@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from chainrule._core import modes
 from chainrule.autograd.engine import run
 from chainrule.autograd.graph import GradientEdge
 from chainrule.autograd.node import AccumulateGrad, as_edge
 from chainrule.kernels.batched import Batched, writeable
-from chainrule.ops.joining import stack
 from chainrule.ops.overrides import public
 from chainrule.ops.primitive import edge_of
 from chainrule.ops.shape import cast
@@ -43,6 +43,11 @@ def backward(
         >>> x.grad
         tensor([3., 5.])
     """
+    if modes.local.transforms:
+        raise RuntimeError(
+            "backward() called inside a functorch transform. This is not supported, please use functorch.grad or functorch.vjp instead or "
+            "call backward() outside of functorch transforms."
+        )
     if grad_variables is not None:
         warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=3)
         if grad_tensors is not None:
@@ -232,14 +237,14 @@ def edge_metadata(edge: GradientEdge) -> tuple:
 
 
 def run_batch(starts: list, cotangents: list, keep: bool, create: bool, edges: list) -> list:
-    """One backward pass for each row of the cotangents; gradients are stacked."""
-    size = next(len(c) for c in cotangents if c is not None)
-    rows = [
-        run(starts, [None if c is None else c[i] for c in cotangents], keep or i + 1 < size, create, edges) for i in range(size)
-    ]
-    if not create:
-        return [None if column[0] is None else wrap(np.stack(column)) for column in zip(*rows, strict=True)]
-    return [None if column[0] is None else stack(column, 0) for column in zip(*rows, strict=True)]
+    """One backward pass for all rows of the cotangents."""
+    from chainrule.func.batching import vmap
+
+    def once(*weights: Any) -> tuple:
+        given = iter(weights)
+        return tuple([as_result(g) for g in run(starts, [None if c is None else next(given) for c in cotangents], keep, create, edges)])
+
+    return list(vmap(once)(*[c for c in cotangents if c is not None]))
 
 
 def as_result(g: Any) -> Tensor | None:

@@ -21,6 +21,7 @@ from chainrule.autograd.forward_ad import attach, below, hold, tangent_of, tange
 from chainrule.autograd.node import Node
 from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable, overwrite
+from chainrule.ops.pointwise import where
 from chainrule.ops.pointwise_form import Pointwise
 from chainrule.ops.primitive import INEXACT, MultiNode, Primitive, argument_names, conjugate, edge_of
 from chainrule.tensor import Tensor, wrap
@@ -97,10 +98,15 @@ def through_cotangent(rule: Any, given: dict, t: Tensor, out: Tensor) -> Any:
     if out._data.dtype.kind != "c" and t._data.dtype.kind != "c":
         return rule(g=t, **given)
     one = wrap(np.ones_like(out._data))
-    real = (conjugate(rule(g=one, **given)) * t).real
+    real = kept(conjugate(rule(g=one, **given)), t).real
     if out._data.dtype.kind != "c":
         return real
-    return real + 1j * (conjugate(rule(g=wrap(one._data * out._data.dtype.type(1j)), **given)) * t).real
+    return real + 1j * kept(conjugate(rule(g=wrap(one._data * out._data.dtype.type(1j)), **given)), t).real
+
+
+def kept(d: Any, t: Tensor) -> Tensor:
+    """d t; where d is 0 nothing of t is left, not even NaN: these are the elements that `where` and its kind do not take."""
+    return where(d == 0, 0, d * t)
 
 
 def zeros_as(t: Any) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 from chainrule._core import modes
 from chainrule.autograd.node import Node, Output
 from chainrule.kernels.batched import memory
+from chainrule.kernels.elementwise import copy
 from chainrule.ops.primitive import edge_of, general, linear
 from chainrule.tensor import Tensor
 
@@ -50,9 +51,7 @@ def blank(where: Geometry) -> tuple[np.ndarray, np.ndarray]:
 @linear(a=lambda g: g, node="CopyBackwards")
 def laid_as(a: Any, model: np.ndarray) -> Any:
     """A copy laid out in memory as `model` is."""
-    y = np.empty_like(model, dtype=a.dtype)
-    y[...] = a
-    return y
+    return copy(a, np.empty_like(model, dtype=a.dtype))
 
 
 @linear(a=lambda g, where: put_view(g, where), node="AsStridedBackward0")

@@ -6,18 +6,26 @@ A family states what its parameters are (`arg_constraints`); making, checking, e
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import chainrule as torch
 from chainrule._core.types import Size
 from chainrule.distributions import constraints
-from chainrule.distributions.utils import NUMBERS, broadcast_all, lazy_property, logits_to_probs, probs_to_logits
+from chainrule.distributions.utils import broadcast_all, lazy_property, logits_to_probs, probs_to_logits
 from chainrule.tensor import Tensor
 
 __all__ = ["Distribution", "ExponentialFamily"]
 
 EITHER = "Either `probs` or `logits` must be specified, but not both."
+
+
+def unstated(doc: str, message: str = "") -> property:
+    """A property that a family has yet to state."""
+
+    def missing(self: Any) -> Any:
+        raise NotImplementedError(message.format(type(self)))
+
+    return property(missing, doc=doc)
 
 
 class Distribution:
@@ -80,35 +88,12 @@ class Distribution:
         """The shape of a single sample."""
         return self._event_shape
 
-    @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        """What each parameter, by name, must satisfy."""
-        raise NotImplementedError
-
-    @property
-    def support(self) -> Any:
-        """The constraint that samples satisfy."""
-        raise NotImplementedError
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        raise NotImplementedError
-
-    @property
-    def mode(self) -> Tensor:
-        """The likeliest value."""
-        raise NotImplementedError(f"{self.__class__} does not implement mode")
-
-    @property
-    def variance(self) -> Tensor:
-        """The variance."""
-        raise NotImplementedError
-
-    @property
-    def stddev(self) -> Tensor:
-        """The standard deviation."""
-        return self.variance.sqrt()
+    arg_constraints: Any = unstated("What each parameter, by name, must satisfy.")
+    support: Any = unstated("The constraint that samples satisfy.")
+    mean: Any = unstated("The mean.")
+    mode: Any = unstated("The likeliest value.", "{} does not implement mode")
+    variance: Any = unstated("The variance.")
+    stddev: Any = property(lambda self: self.variance.sqrt(), doc="The standard deviation.")
 
     def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         """Draw, without gradients, a tensor of shape `sample_shape + batch_shape + event_shape`."""
@@ -176,10 +161,6 @@ class Distribution:
                 f"of the distribution {self!r}, but found invalid values:\n{value}"
             )
 
-    def _checked(self, value: Any) -> None:
-        if self._validate_args:
-            self._validate_sample(value)
-
     def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
         """A bare instance to fill; a subclass that makes itself in its own way must expand itself too."""
         if _instance is None and type(self).__init__ != cls.__init__:  # type: ignore[misc]
@@ -195,10 +176,13 @@ class Distribution:
 
 
 class Family(Distribution):
-    """A distribution that is given by its parameters: the tensors (and distributions) among its attributes."""
+    """A distribution that is given by its parameters: the tensors (and distributions) among its attributes.
 
-    def _broadcast(self, validate_args: bool | None, numbers: bool = True, **parameters: Any) -> None:
-        """Keep the parameters, broadcast together; if all are numbers the batch shape is empty."""
+    A subclass states `_draw(shape)`, `_log_prob(value)` and `_cdf(value)`.
+    """
+
+    def _broadcast(self, validate_args: bool | None, **parameters: Any) -> None:
+        """Keep the parameters, broadcast together, and take their shape for the batch."""
         self.__dict__.update(zip(parameters, broadcast_all(*parameters.values()), strict=True))
         first = self.__dict__[next(iter(parameters))]
         Distribution.__init__(self, first.size(), validate_args=validate_args)
@@ -206,13 +190,12 @@ class Family(Distribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         """The same distribution with its batch dimensions expanded to `batch_shape`, without copies."""
         new = self._get_checked_instance(own_class(self), _instance)
-        shape = Size(batch_shape)
+        shape, stated = Size(batch_shape), self.arg_constraints
         for name, value in self.__dict__.items():
             if isinstance(value, Distribution):
                 value = self._expand_part(name, value, shape)
-            elif name in self.arg_constraints:
-                event = self.arg_constraints[name].event_dim
-                value = value.expand(shape + value.shape[value.dim() - event :])
+            elif name in stated:
+                value = value.expand(shape + value.shape[value.dim() - stated[name].event_dim :])
             new.__dict__[name] = value
         new._batch_shape = shape
         return new
@@ -220,6 +203,38 @@ class Family(Distribution):
     def _expand_part(self, name: str, part: Distribution, shape: Size) -> Distribution:
         """A distribution that this one is built on, for a new batch shape."""
         return part.expand(shape)
+
+    def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
+        """Draw, without gradients, a tensor of shape `sample_shape + batch_shape + event_shape`."""
+        with torch.no_grad():
+            return self._draw(self._extended_shape(sample_shape))
+
+    def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
+        """As `sample`, but differentiable in the parameters; raises NotImplementedError where there is no such way."""
+        if not self.has_rsample:
+            raise NotImplementedError
+        return self._draw(self._extended_shape(sample_shape))
+
+    def log_prob(self, value: Any) -> Tensor:
+        """The logarithm of the density, or of the probability, of `value`."""
+        if self._validate_args:
+            self._validate_sample(value)
+        return self._log_prob(value)
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of what is at most `value`."""
+        if self._validate_args:
+            self._validate_sample(value)
+        return self._cdf(value)
+
+    def _draw(self, shape: Size) -> Tensor:
+        raise NotImplementedError
+
+    def _log_prob(self, value: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _cdf(self, value: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 def own_class(distribution: Distribution) -> type:
@@ -231,7 +246,7 @@ class Chances(Family):
     """A family with `probs` or `logits`, the one computed from the other when it is asked for."""
 
     is_binary = True
-    arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}  # type: ignore[assignment]
+    arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
 
     def _choose(self, probs: Any, logits: Any) -> str:
         """The name of the parameter that was given."""
@@ -287,7 +302,3 @@ class ExponentialFamily(Distribution):
         for p, g in zip(natural, slopes, strict=True):
             result = result - (p * g).reshape(self._batch_shape + (-1,)).sum(-1)
         return result
-
-
-def no_numbers(values: Iterable[Any]) -> bool:
-    return not any(isinstance(v, NUMBERS) for v in values)

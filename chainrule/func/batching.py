@@ -11,8 +11,9 @@ from functools import partial, wraps
 from typing import Any
 
 from chainrule._core import modes
-from chainrule.func import tree
+from chainrule.func import rules, tree  # noqa: F401 (the primitives' rules)
 from chainrule.func.levels import enter, inside, leave
+from chainrule.kernels import batched_numpy  # noqa: F401 (NumPy's functions on batched arrays)
 from chainrule.kernels.batched import Level, NotBatched, chain, is_mapped
 from chainrule.ops import joining, shape as ops
 from chainrule.tensor import Tensor
@@ -71,12 +72,21 @@ def once(
     given = [t if d is None else enter(inside(t, outer) if t.requires_grad else t, d, level) for t, d in zip(flat, dims, strict=True)]
     local.batching = (*outer, level)
     try:
-        result = func(*tree.filled(args, given), **kwargs)
+        result = within(func, *tree.filled(args, given), **kwargs)
     except NotBatched as error:
         raise RuntimeError(str(error)) from None
     finally:
         local.batching = outer
     return unwrapped(title, result, out_dims, level)
+
+
+def within(func: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call a function that is being transformed."""
+    local.transforms += 1
+    try:
+        return func(*args, **kwargs)
+    finally:
+        local.transforms -= 1
 
 
 def size_of(flat: list, dims: list) -> int:
@@ -111,7 +121,10 @@ def dims_of(title: str, in_dims: Any, args: tuple) -> list:
         )
     dims = tree.spread(in_dims, args)
     if dims is None:
-        raise ValueError(f"{call}: in_dims is not compatible with the structure of `inputs`.")
+        raise ValueError(
+            f"{call}: in_dims is not compatible with the structure of `inputs`. in_dims has structure {tree.pattern(in_dims)} but inputs "
+            f"has structure {tree.pattern(args)}."
+        )
     for k, (t, d) in enumerate(zip(tree.leaves(args), dims, strict=True)):
         if d is None:
             continue

@@ -17,7 +17,7 @@ from chainrule.autograd import forward_ad, gradients
 from chainrule.autograd.grad_mode import enable_grad
 from chainrule.autograd.node import Node, Output
 from chainrule.func import tree
-from chainrule.func.batching import vmap
+from chainrule.func.batching import vmap, within
 from chainrule.func.levels import inside
 from chainrule.ops import joining, shape as ops
 from chainrule.ops.primitive import INEXACT, edge_of
@@ -150,7 +150,7 @@ def grad_and_value(func: Callable, argnums: Argnums = 0, has_aux: bool = False) 
         with enable_grad():
             given = chosen(args, argnums)
             inputs = tree.mapped(fresh if outer else lambda t: fresh(untracked(t)), given)
-            output, aux = with_aux(func(*replaced(args, argnums, inputs), **kwargs), has_aux, title)
+            output, aux = with_aux(within(func, *replaced(args, argnums, inputs), **kwargs), has_aux, title)
             if not isinstance(output, Tensor):
                 raise RuntimeError(f"{title}: Expected f(*args) to return a Tensor, got {type(output)}")
             if output._data.ndim:
@@ -210,7 +210,7 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> Any:
     outer = modes.local.grad
     with enable_grad():
         inputs = tree.mapped(fresh if outer else lambda t: fresh(untracked(t)), primals)
-        outputs, aux = with_aux(func(*inputs), has_aux, "vjp(f, *primals)")
+        outputs, aux = with_aux(within(func, *inputs), has_aux, "vjp(f, *primals)")
         flat = tree.leaves(outputs)
         if not flat:
             raise RuntimeError(f"vjp(f, *primals): Expected f to be a function that has non-empty output (got output = {flat})")
@@ -229,7 +229,7 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> Any:
         if not tree.same_structure(cotangents, outputs):
             raise RuntimeError(
                 "Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. "
-                f"cotangents: {tree.pattern(cotangents)}, primal output: {tree.pattern(outputs)}"
+                f"cotangents: {tree.sketch(cotangents)}, primal output: {tree.sketch(outputs)}"
             )
         weights = tree.leaves(cotangents)
         on = modes.local.grad if create_graph is None else create_graph
@@ -259,7 +259,7 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
     if not tree.same_structure(primals, tangents):
         raise RuntimeError(
             f"{title}: Expected primals and tangents to have the same python structure. For example, if primals is a tuple of 3 tensors, "
-            "tangents also must be."
+            f"tangents also must be. Got primals with structure {tree.pattern(primals)} and tangents with structure {tree.pattern(tangents)}"
         )
     for name, values in (("primals", tree.leaves(primals)), ("tangents", tree.leaves(tangents))):
         if not values:
@@ -271,7 +271,7 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
     try:
         pairs = zip(tree.leaves(primals), tree.leaves(tangents), strict=True)
         duals = tree.filled(primals, [forward_ad.make_dual(t, v, level=level) for t, v in pairs])
-        output, aux = with_aux(func(*duals), has_aux, title)
+        output, aux = with_aux(within(func, *duals), has_aux, title)
         values, slopes = [], []
         for t in tree.leaves(output):
             if not isinstance(t, Tensor):

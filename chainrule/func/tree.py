@@ -70,6 +70,17 @@ def spread(prefix: Any, tree: Any) -> list | None:
     return None if any([p is None for p in parts]) else [v for p in parts for v in p or ()]
 
 
-def pattern(tree: Any) -> str:
-    """How a tree is built, with `*` for its leaves."""
+def pattern(tree: Any, indent: int = 2) -> str:
+    """How a tree is built, as PyTorch shows it, with `*` for its leaves."""
+    inner = None if tree is None else children(tree)
+    if inner is None:
+        return "*"
+    context = list(tree) if isinstance(tree, dict) else type(tree) if hasattr(tree, "_fields") else None
+    name = "namedtuple" if hasattr(tree, "_fields") else type(tree).__name__
+    parts = f",\n{' ' * indent}".join([pattern(child, indent + 2) for child in inner])
+    return f"TreeSpec({name}, {context}, [{parts}])"
+
+
+def sketch(tree: Any) -> str:
+    """A tree with `*` for its leaves."""
     return str(mapped(lambda _: "*", tree)).replace("'*'", "*")

@@ -15,7 +15,7 @@ from chainrule.ops import matmul as ops
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import broadcast_error, operand, result_type
-from chainrule.ops.shape import expand, reshape
+from chainrule.ops.shape import cast, expand, reshape
 from chainrule.tensor import Tensor
 
 ORDERED = ascii_uppercase + ascii_lowercase  # how PyTorch numbers and sorts subscripts
@@ -55,7 +55,15 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
             raise RuntimeError(f"expected scalar type {dtypes.LEGACY[operands[0].dtype]} but found {dtypes.LEGACY[t.dtype]}")
     if len(operands) > 1 and operands[0]._data.dtype == bool:
         raise NotImplementedError("\"bmm\" not implemented for 'Bool'")
+    if operands[0].dtype.category < dtypes.FLOATING and sums_alone(inputs, output):
+        operands = tuple([cast(t, dtypes.int64) for t in operands])
     return ops.einsum(list(operands), inputs, output)
+
+
+def sums_alone(inputs: tuple, output: tuple) -> bool:
+    """Whether an operand has a label that neither another one nor the output has: its sum, like `sum`, makes int64 of integers."""
+    held = Counter(s for term in inputs for s in set(term))
+    return any([n == 1 and s not in output for s, n in held.items()])
 
 
 def from_lists(given: tuple) -> tuple[str, tuple]:

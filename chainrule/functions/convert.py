@@ -361,7 +361,8 @@ __all__ = [
     "is_tensor", "result_type", "set_default_device", "set_default_tensor_type", "typename",
 ]  # fmt: skip
 METHODS = [
-    "__array_wrap__", "__contains__", "__reversed__", "apply_", "const_data_ptr", "cpu", "cuda", "data_ptr", "element_size", "get_device", "is_complex",
-    "is_distributed", "is_floating_point", "is_pinned", "is_shared", "is_signed", "map2_", "map_", "module_load", "pin_memory", "share_memory_", "to", "to_dense", "type_as",
+    "__array_wrap__", "__contains__", "__reversed__", "apply_", "const_data_ptr", "cpu", "cuda", "data_ptr", "element_size", "get_device",
+    "is_complex", "is_distributed", "is_floating_point", "is_pinned", "is_shared", "is_signed", "map2_", "map_", "module_load",
+    "pin_memory", "share_memory_", "to", "to_dense", "type_as",
 ]  # fmt: skip
 OPERATORS = {**SHORTHANDS, "type": type_}

@@ -67,9 +67,10 @@ def fake_quantize_per_channel_affine(
     if zero_point.dtype not in ZERO_POINTS:
         raise RuntimeError(f"Zero-point must be Int32, Float or Half, found {dtypes.LEGACY[zero_point.dtype]}")
     shape = input._data.shape
-    axis = wrap_dim(axis, len(shape))
-    if scale._data.shape != zero_point._data.shape or scale._data.shape != shape[axis : axis + 1]:
+    if scale._data.shape != zero_point._data.shape or scale._data.shape != (shape[wrap_dim(axis, len(shape))],):
         raise RuntimeError("dimensions of scale and zero-point are not consistent with input tensor")
+    if axis < 0:
+        raise RuntimeError("`axis` must be between 0 and number of dimensions of input")
     along = [n if d == axis else 1 for d, n in enumerate(shape)]
     scales, zeros = [t._data.astype(input._data.dtype).reshape(along) for t in (scale, zero_point)]
     return by_channel(input, scales, zeros, quant_min, quant_max)[0]

@@ -12,6 +12,7 @@ from chainrule._core.generator import default_generator, initial_seed, manual_se
 from chainrule.functions.arguments import is_integer, require_tensor
 from chainrule.functions.creation import blank_like, element, made, own, sizes
 from chainrule.kernels import random as draw
+from chainrule.kernels.batched import Batched
 from chainrule.ops.inplace import check_writable, overwrite, write_out
 from chainrule.ops.overrides import dispatch, public
 from chainrule.ops.pointwise import nothing
@@ -307,7 +308,7 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Tenso
 
 
 def fill_chances(data: np.ndarray, chance: Any, generator: core.Generator | None) -> None:
-    if isinstance(chance, np.ndarray):
+    if isinstance(chance, (np.ndarray, Batched)):
         chance = np.broadcast_to(chance, data.shape)
         if not data.flags.c_contiguous:
             chance = chance.transpose(memory_order(data))
@@ -325,7 +326,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
         raise TypeError(f"multinomial(): argument 'num_samples' (position 2) must be int, not {type(num_samples).__name__}")
     if isinstance(out, Tensor) and out.dtype is not dtypes.int64:
         raise RuntimeError(f"multinomial expects Long tensor out, got: {dtypes.LEGACY[out.dtype]}")
-    result = wrap(np.ascontiguousarray(draw.multinomial(input._data, int(num_samples), replacement, checked("multinomial", generator))))
+    data = draw.multinomial(input._data, int(num_samples), replacement, checked("multinomial", generator))
+    result = wrap(data if isinstance(data, Batched) else np.ascontiguousarray(data))
     return result if out is None else write_out("multinomial", out, result)
 
 

@@ -81,7 +81,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     if any([n < 0 for n in sizes]):
         raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
-    data = indices._data
+    data = indices._data.astype(np.int64)
     coordinates = []
     for n in reversed(sizes):
         coordinates.append(wrap(as_array(data % n)))

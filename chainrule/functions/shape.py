@@ -345,10 +345,12 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     lead = len(shape) - len(target)
     if lead < 0 or any([n not in (1, m) for n, m in zip(target, shape[lead:])]):
         raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
+    if not target:
+        return input.sum()
     if target == shape:
         return input
     dims = (*range(lead), *[i for i in range(lead, len(shape)) if target[i - lead] == 1 != shape[i]])
-    result = input.sum(dims, True) if target else input.sum()
+    result = input.sum(dims, True)
     return result if result._data.shape == target else reshaped(result, target)
 
 

@@ -78,6 +78,8 @@ def stft(
     shape = full_window(window, n_fft, width, input._data.dtype)
     if shape is not None:
         pieces = pieces * shape
+    if pieces._data.dtype.itemsize < 4:
+        raise RuntimeError(f"MKL FFT doesn't support tensors of type: {dtypes.LEGACY[pieces.dtype]}")
     scale = "root" if normalized else "one"
     if not real:
         if onesided:
@@ -118,8 +120,6 @@ def unfit(input: Tensor, n_fft: int, hop: int, width: int, window: Tensor | None
     if window is not None and window._data.shape != (width,):
         size = list(window._data.shape)
         return f"expected a 1D window tensor of size equal to win_length={width}, but got window with size {size}"
-    if kind.itemsize < 4:
-        raise RuntimeError(f"MKL FFT doesn't support tensors of type: {dtypes.LEGACY[input.dtype]}")
     return ""
 
 
@@ -171,7 +171,8 @@ def istft(
 
     shape = input._data.shape
     if len(shape) < 2:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-len(shape) - 1}, {len(shape)}], but got -3)")
+        n = len(shape)
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n - 1}, {n}], but got {-n - 2})")
     bins, frames = shape[-2:]
     half = bins != n_fft if onesided is None else onesided
     if not input._data.size:

@@ -12,11 +12,13 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 LANES = 16
 FLAGS = ("contract", "reassoc", "nsz")
 _vector, _vector64 = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.DoubleType(), LANES)
+_places = ir.VectorType(ir.IntType(32), LANES)
 
 
 class Vector(types.Type):
@@ -29,12 +31,13 @@ class Vector(types.Type):
 vector = Vector("f4x16")
 vector64 = Vector("f8x16")
 OF = {types.float32: vector, types.float64: vector64}
+places = Vector("i4x16")
 
 
 @register_model(Vector)
 class VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, type: Any) -> None:
-        super().__init__(manager, type, _vector if type == vector else _vector64)
+        super().__init__(manager, type, {vector: _vector, vector64: _vector64, places: _places}[type])
 
 
 def _order(places: list[int]) -> Any:
@@ -93,6 +96,44 @@ def store(context, array, place, value):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), build
+
+
+def _mask(builder: Any, count: Any) -> Any:
+    """Which of the 16 are among the first `count`."""
+    return builder.icmp_signed("<", _order(list(range(LANES))), _filled(builder, builder.trunc(count, ir.IntType(32))))
+
+
+@intrinsic
+def load_first(context, array, place, count):  # type: ignore[no-untyped-def]
+    """array.flat[place : place + count], and zeros up to 16."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        kind, mask = context.get_value_type(signature.return_type), _mask(builder, args[2])
+        function = ir.FunctionType(kind, [kind.as_pointer(), ir.IntType(32), mask.type, kind])
+        name = f"llvm.masked.load.v16{'f32' if kind == _vector else 'f64'}.p0"
+        call = cgutils.get_or_insert_function(builder.module, function, name)
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), kind.as_pointer())
+        return builder.call(call, [pointer, ir.IntType(32)(4), mask, ir.Constant(kind, None)])
+
+    return OF[array.dtype](array, types.intp, types.intp), build
+
+
+@intrinsic
+def store_first(context, array, place, count, value):  # type: ignore[no-untyped-def]
+    """array.flat[place : place + count] = the first elements of value."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        kind, mask = args[3].type, _mask(builder, args[2])
+        function = ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), ir.IntType(32), mask.type])
+        name = f"llvm.masked.store.v16{'f32' if kind == _vector else 'f64'}.p0"
+        call = cgutils.get_or_insert_function(builder.module, function, name)
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), kind.as_pointer())
+        builder.call(call, [args[3], pointer, ir.IntType(32)(4), mask])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, value), build
 
 
 @intrinsic
@@ -160,3 +201,40 @@ def every_second(context, array, place):  # type: ignore[no-untyped-def]
         return builder.shuffle_vector(both, ir.Constant(wide, ir.Undefined), _order(list(range(0, 2 * LANES, 2))))
 
     return OF[array.dtype](array, types.intp), build
+
+
+@intrinsic
+def count_from(context, first, step):  # type: ignore[no-untyped-def]
+    """The integers first, first + step, ..."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        first, step = (_filled(builder, builder.trunc(a, ir.IntType(32))) for a in args)
+        return builder.add(first, builder.mul(step, _order(list(range(LANES)))))
+
+    return places(types.intp, types.intp), build
+
+
+@intrinsic
+def larger(context, best, at, value, here, offset):  # type: ignore[no-untyped-def]
+    """best and its place `at`; value and the place here + offset where value is larger, or NaN."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        best, at, value, here, offset = args
+        better = builder.or_(builder.fcmp_ordered(">", value, best), builder.fcmp_unordered("uno", value, value))
+        there = builder.add(here, _filled(builder, builder.trunc(offset, ir.IntType(32))))
+        return context.make_tuple(builder, signature.return_type, (builder.select(better, value, best), builder.select(better, there, at)))
+
+    return types.Tuple((best, at))(best, at, value, here, types.intp), build
+
+
+@intrinsic
+def store_places(context, array, place, value):  # type: ignore[no-untyped-def]
+    """array.flat[place : place + 16] = value, of int64."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        wide = builder.sext(args[2], ir.VectorType(ir.IntType(64), LANES))
+        builder.store(wide, builder.bitcast(builder.gep(data, [args[1]]), wide.type.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, places), build

@@ -27,6 +27,11 @@ def geometry(spatial: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation:
     return np.array([(f,) * (3 - len(r)) + tuple(r) for f, r in zip(fill, rows, strict=True)], np.int64)
 
 
+def one_type(bias: ndarray | None, dtype: np.dtype) -> ndarray:
+    """The bias in a kernel's type; an empty array if there is none."""
+    return np.empty(0, dtype) if bias is None else np.ascontiguousarray(bias, dtype)
+
+
 def flat(a: ndarray) -> ndarray:
     """(N, C, places), contiguous."""
     return np.ascontiguousarray(a).reshape(*a.shape[:2], prod(a.shape[2:]))
@@ -37,13 +42,20 @@ def evenly(count: int, most: int) -> int:
     return -(-count // -(-count // most))
 
 
-def blocks(n: int, places: int, most: int) -> tuple[int, int]:
-    """Images and places of a block of about `most` places, a few blocks for each thread if there is enough."""
+def lines(out: Ints, places: int) -> int:
+    """About so many places, in whole lines of images."""
+    whole = len(out) == 2 and out[1] <= 2 * places
+    return out[1] * max(1, round(places / out[1])) if whole else min(prod(out), -(-places // 16) * 16)
+
+
+def blocks(n: int, out: Ints, most: int) -> tuple[int, int]:
+    """Images and places (whole lines of images) of a block of about `most` places, a few blocks for each thread if there is enough."""
+    places = prod(out)
     threads = get_num_threads()
     if threads > 1:
         most = min(most, max(48, -(-n * places // (2 * threads))))
     if places >= most:
-        return 1, min(places, -(-evenly(places, most) // 16) * 16)
+        return 1, lines(out, evenly(places, most))
     return evenly(n, max(1, most // places)), places
 
 
@@ -55,7 +67,7 @@ def convolve(x: ndarray, weight: ndarray, y: ndarray, stride: Ints, padding: Int
     taps, channels = prod(kernel), weight.shape[1]
     plain = taps == 1 and x.shape[2:] == out
     depth = evenly(channels, max(1, DEEP // taps))
-    images, places = blocks(len(x), prod(out), max(64, NEAR // (depth * taps * x.itemsize)))
+    images, places = blocks(len(x), out, max(64, NEAR // (depth * taps * x.itemsize)))
     with one_blas_thread():
         share(
             conv_numba.forward, flat(x), flat(weight), y.reshape(*y.shape[:2], prod(out)), bias,
@@ -73,9 +85,9 @@ def input_gradient(
 
     kernel, out = weight.shape[2:], g.shape[2:]
     taps, channels = prod(kernel), weight.shape[1]
-    images, places = blocks(len(x), prod(out), 512)
+    images, places = blocks(len(x), out, 512)
     if images == 1:
-        places = min(prod(out), 512)
+        places = lines(out, min(prod(out), 512))
     few = -(-len(x) // images) * groups
     depth = max(1, min(NEAR // (images * places * taps * x.itemsize), -(-channels * few // (2 * get_num_threads())), channels))
     with one_blas_thread():
@@ -93,9 +105,9 @@ def weight_gradient(g: ndarray, x: ndarray, w: ndarray, stride: Ints, padding: I
 
     kernel, out = w.shape[2:], g.shape[2:]
     taps, channels, threads = prod(kernel), w.shape[1], get_num_threads()
-    images, places = blocks(len(x), prod(out), 1024)
+    images, places = blocks(len(x), out, 1024)
     if images == 1:
-        places = min(prod(out), 1024)
+        places = lines(out, min(prod(out), 1024))
     depth = max(1, min(channels, 2 * NEAR // (images * places * taps * x.itemsize), -(-channels * groups // (2 * threads))))
     pieces = -(-channels // depth) * groups
     shares = 1 if pieces >= 2 * threads else max(1, min(-(-len(x) // images), -(-2 * threads // pieces)))

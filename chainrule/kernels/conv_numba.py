@@ -10,17 +10,63 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.kernels.compile_numba import claim, finish, gemm, inner, kernel, peek, poke, product, wait
-from chainrule.kernels.compile_vectors import LANES, every_second, store
-
-TYPES = ("f4", "f8")
+from chainrule.kernels.compile_vectors import LANES, load, load_first, store
+from chainrule.kernels.conv_planes_numba import TYPES, add_back, clear, lay_out, room, tap_offset
 
 
 @inner
-def columns(x, base, channels, geometry, first, last, cols, at, step, back):  # type: ignore[no-untyped-def]
+def by_lines(geometry, places):  # type: ignore[no-untyped-def]
+    """Whether `places` are whole lines of images, and there are taps enough to lay planes out for."""
+    return geometry[0, 0] == 1 and geometry[1, 0] == 1 and places % geometry[5, 2] == 0 and geometry[1, 1] * geometry[1, 2] > 2
+
+
+@inner
+def plane_room(geometry, places):  # type: ignore[no-untyped-def]
+    """A plane for `places`, and where taps are in it."""
+    if not by_lines(geometry, places):
+        return 0, np.empty(0, np.int64)
+    rows, long = room(geometry, places // geometry[5, 2])
+    offsets = np.empty(geometry[1, 1] * geometry[1, 2], np.int64)
+    for tap in range(offsets.size):
+        offsets[tap] = tap_offset(tap, geometry, long)
+    return rows * geometry[2, 2] * long, offsets
+
+
+@inner
+def columns(x, base, channels, geometry, first, last, cols, at, step, back, plane, offsets):  # type: ignore[no-untyped-def]
     """cols[c * taps + t, p - first] = what tap t meets at place p of channel c, or zero; with `back` that is added to x instead.
 
-    x begins at its flat place `base`, cols at `at`, with `step` from row to row.
+    x begins at its flat place `base`, cols at `at`, with `step` from row to row, 16 more than are used. With a plane (see `plane_room`)
+    by whole lines, 16 places at a time, where what is too much is written over by what comes after; without, one by one.
     """
+    if plane.size == 0:
+        singly(x, base, channels, geometry, first, last, cols, at, step, back)
+        return
+    size, wide = geometry[0, 1] * geometry[0, 2], geometry[5, 2]
+    line, lines = first // wide, (last - first) // wide
+    jump = geometry[2, 1] * geometry[2, 2] * room(geometry, lines)[1]
+    for c in range(channels):
+        if back:
+            clear(plane, plane.dtype.type(0))
+        else:
+            lay_out(x, base + c * size, geometry, line, lines, plane.dtype.type(0), plane)
+        for tap in range(offsets.size):
+            row = at + (c * offsets.size + tap) * step
+            for h in range(lines):
+                source = h * jump + offsets[tap]
+                for v in range(0, wide, LANES):
+                    if back:
+                        store(plane, source + v, load(plane, source + v) + load_first(cols, row + v, wide - v))
+                    else:
+                        store(cols, row + v, load(plane, source + v))
+                row += wide
+        if back:
+            add_back(plane, x, base + c * size, geometry, line, lines)
+
+
+@inner
+def singly(x, base, channels, geometry, first, last, cols, at, step, back):  # type: ignore[no-untyped-def]
+    """`columns` of any places and in three dimensions."""
     depth, height, width = geometry[0]
     kernel_d, kernel_h, kernel_w = geometry[1]
     stride = geometry[2, 2]
@@ -53,12 +99,7 @@ def columns(x, base, channels, geometry, first, last, cols, at, step, back):  # 
                         for v in range(a, b):
                             poke(cols, to + v, peek(x, source + v))
                     else:
-                        u = a
-                        if stride == 2:
-                            while u + LANES < b:
-                                store(cols, to + u, every_second(x, source + 2 * u))
-                                u += LANES
-                        for v in range(u, b):
+                        for v in range(a, b):
                             poke(cols, to + v, peek(x, source + v * stride))
                     for v in range(b, stop):
                         poke(cols, to + v, zero)
@@ -94,7 +135,9 @@ def forward(x, w, y, bias, geometry, groups, images, places, channels, plain, tu
     tasks = (len(x) + images - 1) // images * pieces * groups
     task = claim(turns, 0)
     if task < tasks:
-        cols = np.empty(1 if plain else channels * taps * images * places, x.dtype)
+        cols = np.empty(1 if plain else channels * taps * (images * places + LANES), x.dtype)
+        length, offsets = plane_room(geometry, places)
+        plane = np.empty(length, x.dtype)
         block = np.empty(outputs * places * images if images > 1 else 1, x.dtype)
         while task < tasks:
             n, group = task // (pieces * groups) * images, task // pieces % groups
@@ -104,18 +147,18 @@ def forward(x, w, y, bias, geometry, groups, images, places, channels, plain, tu
             to = (n * y.shape[1] + group * outputs) * total + first
             for c in range(0, every, channels):
                 count = min(channels, every - c)
-                at, step = ((n * groups + group) * every + c) * x.shape[2], size
+                at, step = ((n * groups + group) * every + c) * x.shape[2], size + LANES
                 source = group * outputs * every * taps + c * taps
                 if plain:
                     product(False, outputs, size, count, w, source, every, x, at + first, total, c > 0, y, to, total)
                     continue
                 for k in range(n, after):
                     here = at + (k - n) * x.shape[1] * x.shape[2]
-                    columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, False)
+                    columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, False, plane, offsets)
                 if images > 1:
-                    product(False, outputs, size, count * taps, w, source, every * taps, cols, 0, size, c > 0, block, 0, size)
+                    product(False, outputs, size, count * taps, w, source, every * taps, cols, 0, step, c > 0, block, 0, size)
                 else:
-                    product(False, outputs, size, count * taps, w, source, every * taps, cols, 0, size, c > 0, y, to, total)
+                    product(False, outputs, size, count * taps, w, source, every * taps, cols, 0, step, c > 0, y, to, total)
             if images > 1:
                 together(y, n, after, group * outputs, outputs, block, True, bias)
             elif bias.size:
@@ -136,8 +179,10 @@ def input_gradient(g, w, x, bias, geometry, groups, images, places, channels, tu
     tasks = (len(x) + images - 1) // images * pieces * groups
     task = claim(turns, 0)
     if task < tasks:
-        cols = np.empty(channels * taps * images * places, x.dtype)
+        cols = np.empty(channels * taps * (images * places + LANES), x.dtype)
         block = np.empty(outputs * places * images if images > 1 else 1, x.dtype)
+        length, offsets = plane_room(geometry, places)
+        plane = np.empty(length, x.dtype)
         while task < tasks:
             n, group, c = task // (pieces * groups) * images, task // pieces % groups, task % pieces * channels
             count, after = min(channels, every - c), min(len(x), n + images)
@@ -153,14 +198,15 @@ def input_gradient(g, w, x, bias, geometry, groups, images, places, channels, tu
             for first in range(0, total, places):
                 last = min(total, first + places)
                 size = (after - n) * (last - first)
+                step = size + LANES
                 if images > 1:
-                    product(True, count * taps, size, outputs, w, source, every * taps, block, 0, size, False, cols, 0, size)
+                    product(True, count * taps, size, outputs, w, source, every * taps, block, 0, size, False, cols, 0, step)
                 else:
                     at = (n * g.shape[1] + group * outputs) * total + first
-                    product(True, count * taps, size, outputs, w, source, every * taps, g, at, total, False, cols, 0, size)
+                    product(True, count * taps, size, outputs, w, source, every * taps, g, at, total, False, cols, 0, step)
                 for k in range(n, after):
                     here = (k * x.shape[1] + group * every + c) * x.shape[2]
-                    columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), size, True)
+                    columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, True, plane, offsets)
             finish(turns, 0)
             task = claim(turns, 0)
     wait(turns, 0, tasks)
@@ -177,7 +223,9 @@ def weight_gradient(g, x, w, geometry, groups, images, places, channels, turns):
     tasks = len(w) * pieces * groups
     task = claim(turns, 0)
     if task < tasks:
-        cols = np.empty(channels * taps * images * places, x.dtype)
+        cols = np.empty(channels * taps * (images * places + LANES), x.dtype)
+        length, offsets = plane_room(geometry, places)
+        plane = np.empty(length, x.dtype)
         block, none = np.empty(outputs * places * images if images > 1 else 1, x.dtype), np.empty(0, x.dtype)
         while task < tasks:
             part, group, c = task // (pieces * groups), task // pieces % groups, task % pieces * channels
@@ -190,14 +238,15 @@ def weight_gradient(g, x, w, geometry, groups, images, places, channels, turns):
                 for first in range(0, total, places):
                     last = min(total, first + places)
                     size = (after - n) * (last - first)
+                    step = size + LANES
                     for k in range(n, after):
                         here = (k * x.shape[1] + group * every + c) * x.shape[2]
-                        columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), size, False)
+                        columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, False, plane, offsets)
                     if images > 1:
-                        gemm(False, True, outputs, count * taps, size, block, 0, size, cols, 0, size, add, w, to, every * taps)
+                        gemm(False, True, outputs, count * taps, size, block, 0, size, cols, 0, step, add, w, to, every * taps)
                     else:
                         at = (n * g.shape[1] + group * outputs) * total + first
-                        gemm(False, True, outputs, count * taps, size, g, at, total, cols, 0, size, add, w, to, every * taps)
+                        gemm(False, True, outputs, count * taps, size, g, at, total, cols, 0, step, add, w, to, every * taps)
                     add = True
             if not add:
                 for o in range(outputs):

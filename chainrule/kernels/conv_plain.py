@@ -1,7 +1,7 @@
-"""Convolution on arrays, in any number of spatial dimensions: forward, and the gradients of the input and of the weight.
+"""Convolution in plain NumPy, in any number of spatial dimensions and for all types; compiled kernels are compared with it.
 
-All three are matrix products with the columns of the input (im2col), a part of the batch at a time, so that the columns stay small
-and are still in the cache when the product reads them.
+Forward and both gradients are matrix products with the columns of the input (im2col), a part of the batch at a time, so that the
+columns stay small and are still in the cache when the product reads them.
 
 Shapes: x (N, C, *spatial), weight (O, C / groups, *kernel), y (N, O, *out); `stride`, `padding` and `dilation` are tuples.
 """

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.compiled import share
 from chainrule.kernels.memory import keep_freed
+from chainrule.kernels.reductions import count, transposed as transposed_copy
 from chainrule.kernels.threads import MANY, in_blocks
 
 try:
@@ -25,6 +27,7 @@ except ImportError:
 
 
 ndarray, ufunc = np.ndarray, np.ufunc
+F32 = np.dtype(np.float32)
 BLOCK = 1 << 17  # elements; smaller blocks have the threads wait for the GIL more than they save
 
 
@@ -99,8 +102,24 @@ def is_zero(v: Any) -> bool:
     return (v.__class__ is int or v.__class__ is float) and v == 0 and copysign(1, v) > 0
 
 
+COMPILED = 1 << 13  # elements from which a compiled kernel is worth it
+
+
+def compiled(name: str, a: Any) -> np.ndarray | None:
+    """The kernel of that name in `elementwise_numba`, on many float32; None if these are not. Blocks are shared out by `blockwise`."""
+    if a.__class__ is not ndarray or a.size < COMPILED or a.dtype is not F32 or not a.flags.c_contiguous:
+        return None
+    from chainrule.kernels import elementwise_numba
+
+    y = np.empty_like(a)
+    share(getattr(elementwise_numba, name), a.reshape(-1), y.reshape(-1), alone=not 1 << 15 <= a.size < BLOCK)
+    return y
+
+
 def copy(a: np.ndarray, y: np.ndarray) -> np.ndarray:
     """y, all of it overwritten by a, which may broadcast."""
+    if transposed_copy(a, y):
+        return y
     if y.size < MANY or not y.ndim:
         y[...] = a
     else:
@@ -114,10 +133,3 @@ def common_shape(arrays: list) -> tuple:
     shapes = [v.shape for v in arrays]
     return shapes[0] if shapes and all([s == shapes[0] for s in shapes]) else np.broadcast_shapes(*shapes)
 
-
-def count(shape: tuple) -> int:
-    """The number of elements."""
-    size = 1
-    for n in shape:
-        size *= n
-    return size

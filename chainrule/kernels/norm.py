@@ -146,7 +146,7 @@ def large_channels_forward(matrix: Array, weight: Maybe, bias: Maybe, plan: Plan
         centered = matrix[s] - average[:, None]
         return average, _vecdot(centered, centered)
 
-    parts = in_blocks(moments, *matrix.shape, block(length))
+    parts = in_blocks(moments, len(matrix), length, block(length))
     averages, squares = (np.concatenate(v) for v in zip(*parts, strict=True))
     mean = shared(averages, plan)
     mean *= length / plan.count
@@ -175,7 +175,7 @@ def affine(matrix: Array, scale: Array, shift: Array, plan: Plan) -> Array:
         np.multiply(matrix[s], scale[s], y[s])
         y[s] += shift[s]
 
-    in_blocks(compute, *matrix.shape, block(matrix.shape[1]))
+    in_blocks(compute, len(matrix), matrix.shape[1], block(matrix.shape[1]))
     return y.reshape(plan.view)
 
 
@@ -257,7 +257,7 @@ def channels_backward(
         def products(s: slice) -> tuple[Array, Array]:
             return sums(cotangents[s]), _vecdot(cotangents[s], matrix[s] - center[s])
 
-        totals, moments = (np.concatenate(v) for v in zip(*in_blocks(products, *matrix.shape, block(length)), strict=True))
+        totals, moments = (np.concatenate(v) for v in zip(*in_blocks(products, len(matrix), length, block(length)), strict=True))
     else:
         centered = x - mean
         totals, moments = sums(cotangents), _vecdot(g, centered)
@@ -291,7 +291,7 @@ def channels_backward(
         to_a[s] += cotangents[s] * scale[s]
         to_a[s] += shift[s]
 
-    in_blocks(compute, *matrix.shape, block(length))
+    in_blocks(compute, len(matrix), length, block(length))
     return to_a.reshape(plan.view), to_weight, to_bias
 
 

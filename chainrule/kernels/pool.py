@@ -1,6 +1,7 @@
 """Pooling on arrays, in any number of spatial dimensions: the last `len(kernel)` ones, whatever comes before them.
 
-The windows are walked tap by tap: the first elements of all windows at once, then the second ones, and so on.
+The windows are walked tap by tap: the first elements of all windows at once, then the second ones, and so on. Large images go to
+compiled kernels: the largest to `pool_numba`, sums to those of a convolution whose channels all have taps of 1.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ from math import prod
 import numpy as np
 
 from chainrule.kernels.batched import leading
-from chainrule.kernels.conv import Ints, tap_slices, widened
+from chainrule.kernels.compiled import share
+from chainrule.kernels.conv_columns import geometry
+from chainrule.kernels.conv_plain import Ints, tap_slices, widened
+
+LARGE = 1 << 15  # elements from which compiled kernels pay
+COMPILED = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def pooled_size(spatial: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Ints:
@@ -45,11 +51,27 @@ def flat_places(coordinates: list[np.ndarray], spatial: Ints) -> np.ndarray:
     return places
 
 
+def compiled(a: np.ndarray, d: int) -> bool:
+    return d == 2 and a.size >= LARGE and a.dtype in COMPILED
+
+
+def planes(a: np.ndarray, spatial: Ints) -> np.ndarray:
+    """a as (planes, *spatial), contiguous."""
+    return np.ascontiguousarray(a).reshape(-1, *spatial)
+
+
 @leading
 def max_pool(x: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, out: Ints) -> tuple[np.ndarray, np.ndarray]:
     """The largest element of each window (NaN if one is there), and its place in x's flattened spatial dimensions."""
     d = len(kernel)
     spatial = x.shape[x.ndim - d :]
+    if compiled(x, d):
+        from chainrule.kernels import pool_numba
+
+        y, places = (np.empty((*x.shape[: x.ndim - d], *out), t) for t in (x.dtype, np.int64))
+        rows = geometry(spatial, kernel, stride, padding, dilation, out)
+        share(pool_numba.max_pool, planes(x, spatial), planes(y, out), planes(places, out), rows)
+        return y, places
     floating = x.dtype.kind in "fV"
     lowest = -np.inf if floating else np.iinfo(x.dtype).min
     source = reaching(x, kernel, stride, padding, dilation, out, lowest)
@@ -141,6 +163,13 @@ def scatter(g: np.ndarray, places: np.ndarray, spatial: Ints) -> np.ndarray:
     """Zeros with each element of g added at its place; places that windows share receive from all of them."""
     lead = g.shape[: g.ndim - len(spatial)]
     size = prod(spatial)
+    if compiled(g, len(spatial)):
+        from chainrule.kernels import pool_numba
+
+        x = np.empty((*lead, *spatial), g.dtype)
+        count = (prod(g.shape[g.ndim - len(spatial) :]),)
+        share(pool_numba.scatter, planes(g, count), planes(places, count), planes(x, (size,)))
+        return x
     (wide,) = widened(g)
     flat = np.zeros(prod(lead) * size, wide.dtype)
     rows = np.arange(prod(lead))[:, None] * size
@@ -151,6 +180,14 @@ def scatter(g: np.ndarray, places: np.ndarray, spatial: Ints) -> np.ndarray:
 def sum_pool(x: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, out: Ints) -> np.ndarray:
     """The sum of each window, over nothing where it hangs outside."""
     ones = (1,) * len(kernel)
+    if compiled(x, len(kernel)):
+        from chainrule.kernels import conv_depthwise_numba
+
+        spatial = x.shape[-2:]
+        y, taps = np.empty((*x.shape[:-2], *out), x.dtype), np.ones((prod(x.shape[:-2]), 1, *kernel), x.dtype)
+        rows = geometry(spatial, kernel, stride, padding, ones, out)
+        share(conv_depthwise_numba.forward, planes(x, spatial)[None], taps, planes(y, out)[None], np.empty(0, x.dtype), rows)
+        return y
     source = reaching(x, kernel, stride, padding, ones, out, 0)
     y = np.zeros((*x.shape[: x.ndim - len(kernel)], *out), x.dtype)
     for _, where in tap_slices(kernel, stride, ones, out):
@@ -161,6 +198,13 @@ def sum_pool(x: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, out: Ints
 def spread_windows(g: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, spatial: Ints) -> np.ndarray:
     """Each element of g added to all of its window: the transpose of `sum_pool`."""
     out = g.shape[g.ndim - len(kernel) :]
+    if compiled(g, len(kernel)):
+        from chainrule.kernels import conv_depthwise_numba
+
+        x, taps = np.empty((*g.shape[:-2], *spatial), g.dtype), np.ones((prod(g.shape[:-2]), 1, *kernel), g.dtype)
+        rows = geometry(spatial, kernel, stride, padding, (1, 1), out)
+        share(conv_depthwise_numba.input_gradient, planes(g, out)[None], taps, planes(x, spatial)[None], np.empty(0, g.dtype), rows)
+        return x
     sizes = [max(n + p, (m - 1) * s + k) for n, p, m, s, k in zip(spatial, padding, out, stride, kernel, strict=True)]
     x = np.zeros((*g.shape[: g.ndim - len(kernel)], *sizes), g.dtype)
     for _, where in tap_slices(kernel, stride, (1,) * len(kernel), out):

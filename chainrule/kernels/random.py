@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule._core.dtypes import BY_NUMPY, LEGACY, bfloat16
 from chainrule._core.generator import Generator, default_generator
+from chainrule.kernels.drawing import drawing
 from chainrule.kernels.random_exact import blocks, box_muller32, box_muller64, compiled, fma, libm
 
 Shape = tuple[int, ...]
@@ -89,6 +90,7 @@ def unit53(generator: Generator, n: int) -> np.ndarray:
     return out
 
 
+@drawing
 def uniform(shape: Shape, dtype: np.dtype, generator: Generator | None = None, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     """Uniform numbers in [low, high), of a floating-point or complex (each part) dtype: `Tensor.uniform_`.
 
@@ -146,6 +148,7 @@ def _check_uniform(dtype: np.dtype, low: float, high: float) -> None:
 # ---- normals
 
 
+@drawing
 def normal(
     shape: Shape, dtype: np.dtype, generator: Generator | None = None, mean: float = 0.0, std: float = 1.0, blocks: bool = True
 ) -> np.ndarray:
@@ -213,6 +216,7 @@ def _normal_blocks(generator: Generator, n: int, dtype: np.dtype, mean: float, s
 CONTINUOUS = "distribution is a continuous probability distribution. dtype must be a floating point but you specified"
 
 
+@drawing
 def exponential(shape: Shape, dtype: np.dtype, generator: Generator | None = None, rate: float = 1.0) -> np.ndarray:
     """Exponential numbers of the given rate (> 0): `Tensor.exponential_`.
 
@@ -224,6 +228,7 @@ def exponential(shape: Shape, dtype: np.dtype, generator: Generator | None = Non
     return cast(-1.0 / rate * libm("log1p", -_unit(shape, generator)), dtype).reshape(shape)
 
 
+@drawing
 def geometric(shape: Shape, dtype: np.dtype, generator: Generator | None = None, p: float = 0.5) -> np.ndarray:
     """The number of trials up to the first success of probability p in (0, 1), as integers or floats: `Tensor.geometric_`.
 
@@ -234,6 +239,7 @@ def geometric(shape: Shape, dtype: np.dtype, generator: Generator | None = None,
     return cast(np.ceil(libm("log", _unit(shape, generator)) / math.log1p(-p)), dtype).reshape(shape)
 
 
+@drawing
 def cauchy(shape: Shape, dtype: np.dtype, generator: Generator | None = None, median: float = 0.0, sigma: float = 1.0) -> np.ndarray:
     """Numbers of the Cauchy distribution: `Tensor.cauchy_`.
 
@@ -244,6 +250,7 @@ def cauchy(shape: Shape, dtype: np.dtype, generator: Generator | None = None, me
     return cast(fma(libm("tan", math.pi * (_unit(shape, generator) - 0.5)), sigma, median), dtype).reshape(shape)
 
 
+@drawing
 def log_normal(shape: Shape, dtype: np.dtype, generator: Generator | None = None, mean: float = 1.0, std: float = 2.0) -> np.ndarray:
     """Numbers whose logarithms are normal: `Tensor.log_normal_`.
 
@@ -280,6 +287,7 @@ def cast(values: np.ndarray, dtype: np.dtype, bounded: bool = False) -> np.ndarr
 # ---- Bernoulli
 
 
+@drawing
 def bernoulli(shape: Shape, dtype: np.dtype, generator: Generator | None = None, p: float | np.ndarray = 0.5) -> np.ndarray:
     """Ones with probability p, else zeros; p is a number or an array that broadcasts to `shape`: `Tensor.bernoulli_`.
 
@@ -321,6 +329,7 @@ def _bernoulli_each(shape: Shape, dtype: np.dtype, generator: Generator, p: np.n
 # ---- integers
 
 
+@drawing
 def randint(shape: Shape, dtype: np.dtype, generator: Generator | None, low: int, high: int | None) -> np.ndarray:
     """Integers in [low, high), or from `low` up if `high` is None, in any real dtype: `Tensor.random_(low, high)`, `torch.randint`.
 
@@ -365,6 +374,7 @@ def _remainder(words: np.ndarray, count: int) -> np.ndarray:
     return words
 
 
+@drawing
 def random(shape: Shape, dtype: np.dtype, generator: Generator | None = None) -> np.ndarray:
     """Integers over all of the type's non-negative range, up to 2**digits for floats: `Tensor.random_()`.
 
@@ -447,6 +457,7 @@ def _held(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 # ---- permutations and choices
 
 
+@drawing
 def randperm(n: int, dtype: np.dtype, generator: Generator | None = None) -> np.ndarray:
     """The integers below n in random order, shape (n,): `torch.randperm`.
 
@@ -489,6 +500,7 @@ def _check_permutation(n: int, dtype: np.dtype) -> None:
         check(n - 1 <= LIMITS[dtype][1], f"value cannot be converted to type {name} without overflow")
 
 
+@drawing
 def multinomial(p: np.ndarray, n: int, replacement: bool = False, generator: Generator | None = None) -> np.ndarray:
     """n indices (int64) into p's last axis, drawn in proportion to p, of shape (categories,) or (rows, categories).
 

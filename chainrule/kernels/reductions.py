@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.compiled import share
-from chainrule.kernels.threads import in_blocks
+from chainrule.kernels.threads import MANY, in_blocks
 
 ndarray = np.ndarray
 F32, F64, I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 WORTH = 1 << 14
-SHARED = 1 << 16  # elements that are worth waking another thread for
+SUMMED = 1 << 13
+SHARED = 1 << 17  # elements that are worth waking another thread for
 
 
 def worth(a: Any) -> bool:
@@ -32,12 +33,15 @@ def room() -> Any:
 
 def sides(shape: tuple, dim: int) -> tuple[int, int, int]:
     """How many elements there are before, along and after a dimension."""
-    outer = inner = 1
-    for n in shape[:dim]:
-        outer *= n
-    for n in shape[dim + 1 :]:
-        inner *= n
-    return outer, shape[dim], inner
+    return count(shape[:dim]), shape[dim], count(shape[dim + 1 :])
+
+
+def count(shape: tuple) -> int:
+    """The number of elements."""
+    size = 1
+    for n in shape:
+        size *= n
+    return size
 
 
 def work(kernel: Callable, *arrays: Any) -> None:
@@ -57,12 +61,59 @@ def scan(a: Any, dim: int, products: bool = False, back: bool = False) -> np.nda
     return y
 
 
-def product(a: Any, dim: tuple, keepdim: bool) -> np.ndarray | None:
+LONGEST = 1 << 14  # so many numbers can be added one after another in float32
+
+
+def sums(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
+    """Sums over the first or the last dimensions, as products with ones, which BLAS does faster than NumPy adds."""
+    if dim is None or a.__class__ is not ndarray or a.size < SUMMED or not (a.dtype is F32 or a.dtype is F64) or not a.flags.c_contiguous:
+        return None
+    shape, rank = a.shape, a.ndim
+    first, last = dim[0], dim[-1]
+    if last - first != len(dim) - 1 or len(dim) == rank or not (first == 0 or last == rank - 1):
+        return None
+    outer, inner = count(shape[: last + 1] if first == 0 else shape[:first]), count(shape[last + 1 :] if first == 0 else shape[first:])
+    if (outer if first == 0 else inner) > LONGEST:
+        return None
+    matrix = a.reshape(outer, inner)
+    y = np.dot(np.ones(outer, a.dtype), matrix) if first == 0 else np.dot(matrix, np.ones(inner, a.dtype))
+    kept = [1 if first <= d <= last else n for d, n in enumerate(shape) if keepdim or not first <= d <= last]
+    return y.reshape(kept)
+
+
+SQUARED = 1 << 12  # so many squares can be added one after another
+
+
+def squares(a: np.ndarray, center: Any = None) -> Any:
+    """The sum of the squares of real numbers, or of their distances from `center`, in blocks that fit the cache."""
+    if a.size < SQUARED or not (a.dtype is F32 or a.dtype is F64) or not a.flags.c_contiguous:
+        return np.add.reduce(np.square(a if center is None else a - center), None)
+    flat = a.reshape(-1)
+
+    def work(place: slice) -> Any:
+        part = flat[place] if center is None else flat[place] - center
+        whole = len(part) - len(part) % SQUARED
+        rows, rest = part[:whole].reshape(-1, SQUARED), part[whole:]
+        return np.add.reduce(np.vecdot(rows, rows)) + np.dot(rest, rest)
+
+    return np.add.reduce(np.array(in_blocks(work, flat.size, 1)))
+
+
+def product(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
     """The product over the last dimension."""
     if dim != (a.ndim - 1,) or not worth(a):
         return None
     y = np.empty(a.shape[:-1], a.dtype)
     work(room().product, a.reshape(-1, a.shape[-1]), y.reshape(-1))
+    return y[..., None] if keepdim else y
+
+
+def extremum(a: Any, dim: Any, keepdim: bool, sign: int) -> np.ndarray | None:
+    """The largest (sign 1) or smallest over the last dimension."""
+    if dim != (a.ndim - 1,) or not worth(a) or a.dtype is not F32:
+        return None
+    y = np.empty(a.shape[:-1], a.dtype)
+    work(room().extremum, a.reshape(-1, a.shape[-1]), y.reshape(-1), F32.type(sign))
     return y[..., None] if keepdim else y
 
 

@@ -7,12 +7,55 @@ An array is seen as (outer, n, inner), the work being along n; rows are (outer, 
 from __future__ import annotations
 
 import numpy as np
+from numba.extending import intrinsic
 
 from chainrule.kernels.compile_numba import claim, finish, kernel, wait
+from chainrule.kernels.compile_vectors import LANES, fill, load, store
 
 GROUP = 16  # rows to a piece of work
 SPAN = 256  # inner elements to a piece of work
 TILE = 16  # float32 to a line of the cache
+
+
+@intrinsic
+def larger(context, a, b):
+    """The larger elements of two vectors; NaN where either is."""
+
+    def build(context, builder, signature, args):
+        v, w = args
+        return builder.select(builder.or_(builder.fcmp_ordered(">", v, w), builder.fcmp_unordered("uno", v, v)), v, w)
+
+    return a(a, b), build
+
+
+@kernel("(f4[:, ::1], f4[::1], f4, i8[::1])")
+def extremum(x, y, sign, turns):
+    """The largest of each row (sign 1) or the smallest (-1); NaN if there is one."""
+    rows, n = x.shape
+    lanes = np.empty(LANES, np.float32)
+    i = claim(turns, 0)
+    while i * GROUP < rows:
+        for r in range(i * GROUP, min(rows, (i + 1) * GROUP)):
+            best = sign * x[r, 0]
+            at, end = r * n, (r + 1) * n
+            if n >= 4 * LANES:
+                a, b, c, d = fill(best), fill(best), fill(best), fill(best)
+                while at + 4 * LANES <= end:
+                    a = larger(sign * load(x, at), a)
+                    b = larger(sign * load(x, at + LANES), b)
+                    c = larger(sign * load(x, at + 2 * LANES), c)
+                    d = larger(sign * load(x, at + 3 * LANES), d)
+                    at += 4 * LANES
+                store(lanes, 0, larger(larger(a, b), larger(c, d)))
+                for v in lanes:
+                    best = v if (v > best) | (v != v) else best
+            for j in range(at - r * n, n):
+                v = sign * x[r, j]
+                best = v if (v > best) | (v != v) else best
+            y[r] = sign * best
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (rows + GROUP - 1) // GROUP)
 
 
 @kernel("(f4[:, ::1], f4[::1], i8[::1])", "(f8[:, ::1], f8[::1], i8[::1])")

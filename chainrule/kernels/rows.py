@@ -7,6 +7,9 @@ by that; else they are taken again with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from chainrule._core.silence import restore, silence
@@ -37,11 +40,16 @@ def block(d: int) -> int:
     return 1 << 13 if d < 64 else 1 << 16
 
 
+def share(work: Callable[[slice], Any], a: np.ndarray) -> None:
+    """`work` for the rows of a, in blocks."""
+    in_blocks(work, a.shape[0], a.shape[1], block(a.shape[1]))
+
+
 def softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     """exp(a) divided by its sum over the row."""
     if a.size >= MANY and y is None:
         y = np.empty_like(a)
-        in_blocks(lambda s: softmax(a[s], y[s]), *a.shape, block(a.shape[1]))  # type: ignore[index, func-returns-value]
+        share(lambda s: softmax(a[s], y[s]), a)
         return y
     token = silence()
     try:
@@ -62,7 +70,7 @@ def unsoftmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np
     """The cotangent of softmax's input, given that of its result y: y * (g - sum(g * y))."""
     if y.size >= MANY and out is None:
         out = np.empty_like(y)
-        in_blocks(lambda s: unsoftmax(g[s], y[s], out[s]), *y.shape, block(y.shape[1]))  # type: ignore[index, func-returns-value]
+        share(lambda s: unsoftmax(g[s], y[s], out[s]), y)
         return out
     out = np.subtract(g, np.vecdot(g, y)[:, None], out)
     out *= y
@@ -89,7 +97,7 @@ def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     """The logarithm of `softmax`."""
     if a.size >= MANY and y is None:
         y = np.empty_like(a)
-        in_blocks(lambda s: log_softmax(a[s], y[s]), *a.shape, block(a.shape[1]))  # type: ignore[index, func-returns-value]
+        share(lambda s: log_softmax(a[s], y[s]), a)
         return y
     y = np.empty_like(a) if y is None else y
     logs, top = log_sums(a, y)
@@ -102,7 +110,7 @@ def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -
     """The cotangent of log_softmax's input, given that of its result y: g - exp(y) * sum(g)."""
     if y.size >= MANY and out is None:
         out = np.empty_like(y)
-        in_blocks(lambda s: unlog_softmax(g[s], y[s], out[s]), *y.shape, block(y.shape[1]))  # type: ignore[index, func-returns-value]
+        share(lambda s: unlog_softmax(g[s], y[s], out[s]), y)
         return out
     out = np.exp(y, out)
     out *= sums(g)[:, None]

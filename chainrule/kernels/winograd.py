@@ -26,11 +26,11 @@ def room(count: int) -> ndarray:
     return np.empty((36, count + 16), np.float32)
 
 
-def convolve(x: ndarray, w: ndarray, y: ndarray, padding: tuple[int, int], bias: ndarray | None = None, across: bool = False) -> ndarray:
+def convolve(x: ndarray, w: ndarray, y: ndarray, padding: tuple[int, int], bias: ndarray = NONE, across: bool = False) -> ndarray:
     """Fill y with the convolution of x; `across`: with that by the transposed taps turned round, the gradient of an input."""
     from chainrule.kernels import winograd_numba
 
-    channels, outputs, bias = x.shape[1], y.shape[1], NONE if bias is None else bias
+    channels, outputs = x.shape[1], y.shape[1]
     wide, high = -(-y.shape[3] // 4), -(-y.shape[2] // 4)
     every, row = len(y) * high, 144 * wide * (channels + outputs)  # rows of tiles, and the bytes of one
     with one_blas_thread():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels.elementwise import clip, select
+from chainrule.kernels.elementwise import clip, compiled, select
 from chainrule.ops.pointwise import exp, log1p, tanh, where
 from chainrule.ops.pointwise_form import pointwise
 from chainrule.ops.primitive import general
@@ -18,9 +18,12 @@ CUBIC = 0.044715  # of the tanh form of gelu
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
-relu = pointwise(
-    "relu", lambda a: clip(a, 0, np.inf) if a.dtype.kind == "f" else np.maximum(a, a.dtype.type(0)), "max(`input`, 0)", kinds="uif", noisy=True, a=lambda g, y: where(y <= 0, 0, g),
-)  # fmt: skip
+def positive_part(a: Any) -> Any:
+    """max(a, 0)."""
+    return clip(a, 0, np.inf) if a.dtype.kind == "f" else np.maximum(a, a.dtype.type(0))
+
+
+relu = pointwise("relu", positive_part, "max(`input`, 0)", kinds="uif", noisy=True, a=lambda g, y: where(y <= 0, 0, g))
 
 
 @general(a=lambda g, a, threshold: where(a <= threshold, 0, g), inputs=("a",))
@@ -32,7 +35,8 @@ def threshold(a: Any, threshold: float, value: float) -> Any:
 @general(a=lambda g, a, slope: where(a > 0, g, g * slope))
 def leaky_relu(a: Any, slope: float) -> Any:
     """a where it is positive, else slope * a."""
-    return np.where(a > 0, a, a * a.dtype.type(slope))
+    other = a * a.dtype.type(slope)
+    return np.maximum(a, other) if 0 < slope <= 1 else np.where(a > 0, a, other)
 
 
 prelu = pointwise(
@@ -43,7 +47,8 @@ prelu = pointwise(
 
 def elu_kernel(a: Any, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
     real = a.dtype.type
-    return np.where(a <= 0, np.expm1(np.minimum(a, real(0)) * real(input_scale)) * real(alpha * scale), a * real(scale))
+    y = np.expm1(np.minimum(a, real(0)) * real(input_scale)) * real(alpha * scale)
+    return y + (positive_part(a) if scale == 1 else positive_part(a) * real(scale))
 
 
 def elu_cotangent(g: Any, a: Any, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Any:
@@ -61,6 +66,9 @@ selu = pointwise(
 
 
 def _gelu(a: Any) -> Any:
+    y = compiled("gelu", a)
+    if y is not None:
+        return y
     return a * 0.5 * (1 + erf.kernel(a * a.dtype.type(SQRT_HALF))) if a.dtype.kind == "f" else _in_float32(_gelu, a)
 
 
@@ -76,8 +84,18 @@ def _in_float32(kernel: Any, a: Any) -> Any:
     return kernel(a.astype(np.float32)).astype(a.dtype)
 
 
-def gelu_slope(a: Any) -> Any:
-    return 0.5 * (1 + erf(a * SQRT_HALF)) + a * exp(-0.5 * (a * a)) * INVERSE_SQRT_2PI
+def _gelu_slope(a: Any) -> Any:
+    y = compiled("gelu_slope", a)
+    if y is not None:
+        return y
+    if a.dtype.kind != "f":
+        return _in_float32(_gelu_slope, a)
+    return 0.5 * (1 + erf.kernel(a * a.dtype.type(SQRT_HALF))) + a * np.exp(-0.5 * (a * a)) * a.dtype.type(INVERSE_SQRT_2PI)
+
+
+gelu_slope = pointwise(
+    "gelu_backward", _gelu_slope, kinds="f", noisy=True, a=lambda a: (2 - a * a) * exp(-0.5 * (a * a)) * INVERSE_SQRT_2PI,
+)  # fmt: skip
 
 
 def gelu_tanh_slope(a: Any) -> Any:
@@ -86,7 +104,7 @@ def gelu_tanh_slope(a: Any) -> Any:
     return 0.5 * (1 + t) + 0.5 * a * (1 - t * t) * (SQRT_2_OVER_PI * (1 + 3 * CUBIC * square))
 
 
-gelu = pointwise("gelu", _gelu, "`input` times the normal distribution function", kinds="f", noisy=True, a=gelu_slope)
+gelu = pointwise("gelu", _gelu, "`input` times the normal distribution function", kinds="f", noisy=True, a=lambda a: gelu_slope(a))
 gelu_tanh = pointwise("gelu_tanh", _gelu_tanh, "gelu's tanh approximation", kinds="f", noisy=True, node="GeluBackward0", a=gelu_tanh_slope)
 
 
@@ -98,13 +116,19 @@ def silu_slope(a: Any) -> Any:
 silu = pointwise("silu", lambda a: a / (1 + np.exp(-a)), "`input` * sigmoid(`input`)", result="float", kinds="fc", a=silu_slope)
 
 
+def log_of_one_plus_exp(a: Any) -> Any:
+    """log(1 + exp(a)) without overflow: softplus, of arrays."""
+    y = np.log1p(np.exp(-np.abs(a)))
+    return y + positive_part(a)
+
+
 def mish_slope(a: Any) -> Any:
     t = tanh(softplus(a, 1.0, float("inf")))
     return t + a * sigmoid(a) * (1 - t * t)
 
 
 mish = pointwise(
-    "mish", lambda a: a * np.tanh(np.logaddexp(a, a.dtype.type(0))), "`input` * tanh(softplus(`input`))", kinds="f", noisy=True,
+    "mish", lambda a: a * np.tanh(log_of_one_plus_exp(a)), "`input` * tanh(softplus(`input`))", kinds="f", noisy=True,
     a=mish_slope,
 )  # fmt: skip
 
@@ -130,7 +154,7 @@ def softplus_cotangent(g: Any, a: Any, beta: float, threshold: float) -> Any:
 
 logsigmoid = pointwise(
     "log_sigmoid",
-    lambda a: -np.logaddexp(-a, a.dtype.type(0)),
+    lambda a: -log_of_one_plus_exp(-a),
     "log(sigmoid(`input`))",
     kinds="f",
     noisy=True,
@@ -141,15 +165,20 @@ logsigmoid = pointwise(
 @general(a=lambda g, a, low, high: where((a <= low) | (a >= high), 0, g))
 def hardtanh(a: Any, low: float, high: float) -> Any:
     """a bounded by low and high, where its derivative is 0."""
-    return np.minimum(np.maximum(a, a.dtype.type(low)), a.dtype.type(high))
+    return bounded(a, low, high)
+
+
+def bounded(a: Any, low: float, high: float) -> Any:
+    real = a.dtype.type
+    return clip(a, real(low), real(high)) if a.dtype.kind == "f" else np.minimum(np.maximum(a, real(low)), real(high))
 
 
 hardsigmoid = pointwise(
-    "hardsigmoid", lambda a: np.minimum(np.maximum(a + a.dtype.type(3), a.dtype.type(0)), a.dtype.type(6)) / a.dtype.type(6),
+    "hardsigmoid", lambda a: bounded(a + a.dtype.type(3), 0, 6) / a.dtype.type(6),
     "min(max(`input` + 3, 0), 6) / 6", kinds="f", a=lambda g, a: where((a > -3) & (a < 3), g * (1 / 6), 0),
 )  # fmt: skip
 hardswish = pointwise(
-    "hardswish", lambda a: a * np.minimum(np.maximum(a + a.dtype.type(3), a.dtype.type(0)), a.dtype.type(6)) / a.dtype.type(6),
+    "hardswish", lambda a: a * bounded(a + a.dtype.type(3), 0, 6) / a.dtype.type(6),
     "`input` * hardsigmoid(`input`)", kinds="f", a=lambda g, a: where(a <= -3, 0, where(a < 3, g * (a / 3 + 0.5), g)),
 )  # fmt: skip
 

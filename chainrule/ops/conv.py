@@ -21,12 +21,6 @@ def channel_sum(g: Any) -> Any:
     return sum(g, (0, *range(2, g.ndim)), False)
 
 
-def with_bias(y: np.ndarray, bias: Any) -> np.ndarray:
-    if bias is not None:
-        y += bias.reshape(-1, *[1] * (y.ndim - 2))
-    return y
-
-
 @linear(
     a=lambda g, a_shape, weight, stride, padding, dilation, groups: conv_input(
         g, conj(weight), None, a_shape[2:], stride, padding, dilation, groups
@@ -39,7 +33,7 @@ def with_bias(y: np.ndarray, bias: Any) -> np.ndarray:
 )
 def conv(a: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int, out: Any = None) -> Any:
     """The convolution of a (N, C, *spatial), plus the bias (or None); `out` is its spatial shape if that is not all."""
-    return with_bias(kernels.conv(a, weight, stride, padding, dilation, groups, out), bias)
+    return kernels.conv(a, weight, stride, padding, dilation, groups, out, bias)
 
 
 @linear(
@@ -54,7 +48,7 @@ def conv(a: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: An
 )
 def conv_input(a: Any, weight: Any, bias: Any, spatial: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     """The transposed convolution of a (N, O, *out), of spatial shape `spatial`: the cotangent of a convolution's input."""
-    return with_bias(kernels.conv_input(a, weight, spatial, stride, padding, dilation, groups), bias)
+    return kernels.conv_input(a, weight, spatial, stride, padding, dilation, groups, bias)
 
 
 @linear(

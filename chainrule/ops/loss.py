@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.ops.activation import logsigmoid
+from chainrule.ops.activation import log_of_one_plus_exp, logsigmoid
 from chainrule.ops.pointwise import abs, clamp, log, log1p, sign, where
 from chainrule.ops.primitive import Primitive, linear
 from chainrule.ops.shape import cast
@@ -105,7 +105,7 @@ smooth_l1_loss = elementwise(
     "smooth_l1_loss", _smooth_l1, a=_l1_slope, b=lambda a, b, beta: -_l1_slope(a, b, beta), node="SmoothL1LossBackward0"
 )
 huber_loss = elementwise("huber_loss", _huber, a=_huber_slope, b=lambda a, b, delta: -_huber_slope(a, b, delta))
-soft_margin_loss = elementwise("soft_margin_loss", lambda a, b: np.logaddexp(a.dtype.type(0), -a * b), a=lambda a, b: -b * sigmoid(-a * b))
+soft_margin_loss = elementwise("soft_margin_loss", lambda a, b: log_of_one_plus_exp(-a * b), a=lambda a, b: -b * sigmoid(-a * b))
 
 
 def _entropy(a: Any, b: Any, weight: Any) -> Any:
@@ -131,7 +131,7 @@ binary_cross_entropy = elementwise(
 
 def _logits_entropy(a: Any, b: Any, weight: Any, positive: Any) -> Any:
     """`positive` weighs the loss of b = 1; softplus(-a) is the loss of that class."""
-    softplus = np.logaddexp(-a, a.dtype.type(0))
+    softplus = log_of_one_plus_exp(-a)
     y = (1 - b) * a + (softplus if positive is None else ((wide(positive) - 1) * b + 1) * softplus)
     return y if weight is None else y * wide(weight)
 

@@ -106,7 +106,7 @@ def public(function: Callable) -> Any:
             if done:
                 return value
             if state.levels:
-                from chainrule.func.rules import called
+                from chainrule.func.calls import called
 
                 return called(function, args, kwargs)
         try:

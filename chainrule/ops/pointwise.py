@@ -90,7 +90,7 @@ div = pointwise(
 )
 neg = pointwise("neg", np.negative, "the elements with their signs changed", kinds="uifc", check=no_bool, a=-1)
 abs = pointwise("abs", np.abs, "absolute values; the moduli of complex numbers", kinds="ifc", a=lambda g, a: g * sgn(a))
-square = pointwise("square", np.square, "the elements squared", node="PowBackward0", a=lambda a: 2 * a)
+square = pointwise("square", np.square, "the elements squared", result="number", node="PowBackward0", a=lambda a: 2 * a)
 reciprocal = pointwise("reciprocal", np.reciprocal, "1 / `input`", result="float", a=lambda y: -(y * y))
 
 

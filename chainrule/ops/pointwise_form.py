@@ -29,6 +29,7 @@ BFLOAT16 = dtypes.bfloat16.numpy
 KINDS = {"b": dtypes.BOOL, "u": dtypes.INTEGRAL, "i": dtypes.INTEGRAL, "f": dtypes.FLOATING, "c": dtypes.COMPLEX}
 RESULTS = {
     "same": "The result has the type that the operands promote to.",
+    "number": "The result has the type of the input, int64 for bools.",
     "float": "Integers and bools give the default float type.",
     "bool": "The result is a bool tensor.",
     "any": "",
@@ -217,6 +218,8 @@ class Pointwise(Primitive):
         compute = result_type(args)
         if self.result == "float" and compute.category < dtypes.FLOATING:
             compute = dtypes.get_default_dtype()
+        elif self.result == "number" and compute is dtypes.bool_:
+            compute = dtypes.int64
         if compute.category not in self.categories:
             raise NotImplementedError(f"\"{self.name}_cpu\" not implemented for '{dtypes.LEGACY[compute]}'")
         return compute

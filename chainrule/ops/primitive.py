@@ -307,7 +307,7 @@ class Primitive:
     def compute(self, *args: Any) -> Any:
         """The kernel, on arrays, batched ones too."""
         if state.levels:
-            from chainrule.func.rules import computed
+            from chainrule.func.calls import computed
 
             return computed(self, args)
         return self.kernel(*args)

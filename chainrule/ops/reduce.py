@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule._core.silence import restore, silence
+from chainrule.kernels import reductions
 from chainrule.ops.pointwise import abs as modulus, isnan, real_part, sgn, where
 from chainrule.ops.primitive import conjugate as conj, general, linear
 from chainrule.ops.shape import expand, reshape, spread
@@ -24,7 +25,8 @@ def total(a: Any, dim: Any, keepdim: bool) -> Any:
     """np.sum in a's own type."""
     if a.itemsize == 2 and a.dtype in HALVES:
         return _add(a, dim, F32, None, keepdim).astype(a.dtype)
-    return _add(a, dim, a.dtype, None, keepdim)
+    y = reductions.sums(a, dim, keepdim)
+    return _add(a, dim, a.dtype, None, keepdim) if y is None else y
 
 
 def widened(a: Any) -> Any:
@@ -51,7 +53,9 @@ def average(a: Any, dim: Any, keepdim: bool) -> Any:
     count = extent(a.shape, dim)
     if a.itemsize == 2:
         return (_add(a, dim, F32, None, keepdim) / F32.type(count)).astype(a.dtype)
-    y = _add(a, dim, None, None, keepdim)
+    y = reductions.sums(a, dim, keepdim)
+    if y is None:
+        y = _add(a, dim, None, None, keepdim)
     if count:
         return y / a.dtype.type(count)
     with np.errstate(invalid="ignore"):
@@ -82,7 +86,8 @@ def nansum(a: Any, dim: Any = None, keepdim: bool = False) -> Any:
 @general(a=lambda g, a, y, dim, keepdim: prod_cotangent(g, a, y, dim, keepdim), node="ProdBackward1")
 def prod(a: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The product over `dim` (one dimension; None: all)."""
-    return _multiply(widened(a), dim, None, None, keepdim).astype(a.dtype)
+    y = reductions.product(a, dim, keepdim)
+    return _multiply(widened(a), dim, None, None, keepdim).astype(a.dtype) if y is None else y
 
 
 @general(a=lambda g, a, y: prod_cotangent(g, a, y, None, False), node="ProdBackward0")
@@ -126,13 +131,15 @@ def others_cotangent(g: Any, a: Any, dim: int) -> Any:
 @general(a=lambda g, a, y, dim, keepdim: share(g, a, y, dim, keepdim))
 def amax(a: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest over `dim`; ties share the gradient evenly."""
-    return _max(a, dim, None, None, keepdim)
+    y = reductions.extremum(a, dim, keepdim, 1)
+    return _max(a, dim, None, None, keepdim) if y is None else y
 
 
 @general(a=lambda g, a, y, dim, keepdim: share(g, a, y, dim, keepdim))
 def amin(a: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest over `dim`; ties share the gradient evenly."""
-    return _min(a, dim, None, None, keepdim)
+    y = reductions.extremum(a, dim, keepdim, -1)
+    return _min(a, dim, None, None, keepdim) if y is None else y
 
 
 def _of_all(name: str, node: str, kernel: Any) -> Any:
@@ -170,14 +177,17 @@ def unfreedom(shape: tuple, dim: Any, correction: float) -> float:
 
 def variance(a: Any, dim: Any, correction: float, keepdim: bool) -> Any:
     a = widened(a)
-    d = a - average(a, dim, True)
-    squares = d * d if d.dtype.kind != "c" else d.real * d.real + d.imag * d.imag
+    m = average(a, dim, True)
+    if dim is None and not keepdim and a.dtype.kind != "c":
+        y = reductions.squares(a, m.reshape(()))
+    else:
+        d = a - m
+        y = total(d * d if d.dtype.kind != "c" else d.real * d.real + d.imag * d.imag, dim, keepdim)
     freedom = extent(a.shape, dim) - correction
-    y = _add(squares, dim, None, None, keepdim)
     if freedom > 0:
-        return y / squares.dtype.type(freedom)
+        return y / y.dtype.type(freedom)
     with np.errstate(all="ignore"):
-        return y / squares.dtype.type(0)
+        return y / y.dtype.type(0)
 
 
 def real_type(a: Any) -> Any:
@@ -239,6 +249,8 @@ def vector_norm(a: Any, p: float, dim: Any, keepdim: bool) -> Any:
     dtype, a = real_type(a), widened(a)
     token = silence()
     try:
+        if p == 2 and dim is None and not keepdim and a.dtype.kind != "c":
+            return np.sqrt(reductions.squares(a)).astype(dtype)
         if p == 2:
             squares = a * a if a.dtype.kind != "c" else a.real * a.real + a.imag * a.imag
             return np.sqrt(_add(squares, dim, None, None, keepdim)).astype(dtype)

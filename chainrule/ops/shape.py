@@ -13,6 +13,8 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import Output, next_sequence
 from chainrule.kernels.batched import Batched, memory
+from chainrule.kernels.elementwise import copy
+from chainrule.kernels.reductions import WORTH
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.primitive import Primitive, edge_of, linear, mark_view
 from chainrule.tensor import Tensor, adopt, root_memory, sync
@@ -401,7 +403,9 @@ def cast(a: Any, dtype: dtypes.dtype) -> Any:
 @linear(a=lambda g: g)
 def clone(a: Any, order: Any = "K") -> Any:
     """A copy, its dimensions ordered in memory as NumPy's `order` says or, outermost first, as a tuple does."""
-    return np.array(a, order=order) if isinstance(order, str) else np.array(a.transpose(order), order="C").transpose(inverse(order))
+    if not isinstance(order, str):
+        return clone.kernel(a.transpose(order), "C").transpose(inverse(order))
+    return np.array(a, order=order) if a.size < WORTH else copy(a, np.empty_like(a, order=order))
 
 
 @linear(a=lambda g: g, view=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.elementwise import compiled
 from chainrule.ops.pointwise import exp, log, missing, sgn, where
 from chainrule.ops.pointwise_form import Pointwise, pointwise
 from chainrule.ops.primitive import general
@@ -36,7 +37,15 @@ def sigmoid_kernel(a: Any) -> Any:
 
 
 sigmoid = pointwise("sigmoid", sigmoid_kernel, "1 / (1 + exp(-`input`))", result="float", a=lambda y: (1 - y) * y)
-erf = pointwise("erf", scipy_kernel("erf"), "the error function", result="float", kinds="buif", a=lambda a: (2 / SQRT_PI) * exp(-(a * a)))
+_erf = scipy_kernel("erf")
+
+
+def erf_kernel(a: Any) -> Any:
+    y = compiled("erf", a)
+    return _erf(a) if y is None else y
+
+
+erf = pointwise("erf", erf_kernel, "the error function", result="float", kinds="buif", a=lambda a: (2 / SQRT_PI) * exp(-(a * a)))
 erfc = pointwise("erfc", scipy_kernel("erfc"), "1 - erf(`input`)", result="float", kinds="buif", a=lambda a: (-2 / SQRT_PI) * exp(-(a * a)))
 erfinv = pointwise(
     "erfinv", scipy_kernel("erfinv"), "the inverse of `erf`", result="float", kinds="buif", a=lambda y: (SQRT_PI / 2) * exp(y * y)

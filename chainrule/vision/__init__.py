@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from types import ModuleType as _Module
 
-_SUBMODULES = ("datasets", "models", "transforms")
+_SUBMODULES = ("datasets", "models", "ops", "transforms", "utils")
 
 
 def __getattr__(name: str) -> _Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,21 @@ FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 def applied(name: str, inplace: bool, function: Callable, input: Tensor, *settings: Any) -> Tensor:
     """`function(input, *settings)`, written over input if `inplace`."""
     return overwriting(function, f"{name}_")(input, *settings) if inplace else function(input, *settings)
+
+
+def directly(op: Any) -> Callable:
+    """For a function that is `op`, after checks: floats go to it without them."""
+
+    def decorate(checked: Any) -> Callable:
+        def call(input: Tensor, inplace: bool = False) -> Tensor:
+            if not inplace and isinstance(input, Tensor) and input._data.dtype in FAST and not state.busy:
+                return op.function(input)
+            return checked(input, inplace)
+
+        checked.shown = call
+        return update_wrapper(call, checked)
+
+    return decorate
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -181,6 +196,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return stated("celu", ops.celu, "elu_cpu", input, inplace, alpha)
 
 
+@directly(ops.selu)
 @public
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """elu with the scale and alpha that keep mean 0 and variance 1."""
@@ -242,6 +258,7 @@ def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None)
     return op(input, out=out)
 
 
+@directly(ops.silu)
 @public
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x)."""
@@ -249,18 +266,21 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return applied("silu", inplace, ops.silu.function, input)
 
 
+@directly(ops.mish)
 @public
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * tanh(softplus(x))."""
     return stated("mish", ops.mish.function, "mish_cpu", input, inplace)
 
 
+@directly(ops.hardswish)
 @public
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * hardsigmoid(x)."""
     return stated("hardswish", ops.hardswish.function, "hardswish_cpu", input, inplace)
 
 
+@directly(ops.hardsigmoid)
 @public
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(x + 3, 0), 6) / 6."""

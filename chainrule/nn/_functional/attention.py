@@ -8,16 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from chainrule._core import dtypes
+from chainrule._core import dtypes, modes
 from chainrule.functions.arguments import require_tensor
 from chainrule.kernels.random import CPP
 from chainrule.nn._functional.activation import softmax
 from chainrule.nn._functional.dropout import dropout
 from chainrule.nn._functional.linear import linear
 from chainrule.nn._functional.padding import pad
-from chainrule.ops import joining, pointwise as elements
+from chainrule.ops import attention as ops, joining, pointwise as elements
 from chainrule.ops.overrides import public
 from chainrule.tensor import Tensor, wrap
+
+state = modes.state
+FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
+BACKENDS = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True, "overrideable": True}  # what nn.attention allows
+NO_BACKEND = (
+    "No viable backend for scaled_dot_product_attention was found. This is likely due to turning off both the math kernel and the fused kernels."
+)
 
 
 @public
@@ -32,9 +39,19 @@ def scaled_dot_product_attention(
     each serve several query heads.
     """
     check_attention(query, key, value, attn_mask)
+    if not (BACKENDS["math"] or BACKENDS["flash"]):
+        raise RuntimeError(NO_BACKEND)
     q: Any = query
     k: Any = key
     v: Any = value
+    plain = not (state.busy or enable_gqa or dropout_p > 0.0) and one_kind(query, key, value, attn_mask)
+    if plain:
+        hidden = ops.future(q._data.shape[-2], k._data.shape[-2]) if is_causal else None
+        if attn_mask is not None and attn_mask._data.dtype.kind == "b":
+            hidden = ~attn_mask._data if hidden is None else hidden | ~attn_mask._data
+            attn_mask, plain = None, False
+        scale = 1 / math.sqrt(q._data.shape[-1]) if scale is None else scale
+        return ops.attention(query, key, value, attn_mask, hidden, scale, plain and attn_mask is None)
     if enable_gqa:
         k, v = (t.repeat_interleave(q._data.shape[-3] // t._data.shape[-3], -3) for t in (k, v))
     size = q._data.shape[-1]
@@ -55,6 +72,20 @@ def scaled_dot_product_attention(
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p)
     return weights @ v
+
+
+def one_kind(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
+    """Whether one batch of floats is attended to by another, nothing being empty and the mask, if any, no larger than the scores."""
+    q, k, v = query._data, key._data, value._data
+    if not (q.dtype in FAST and q.size and k.size and v.size and q.shape[:-2] == k.shape[:-2] == v.shape[:-2]):
+        return False
+    if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        return False
+    if mask is None:
+        return True
+    scores = (*q.shape[:-1], k.shape[-2])
+    shape = (1,) * (len(scores) - mask._data.ndim) + mask._data.shape
+    return (mask._data.dtype is q.dtype or mask._data.dtype.kind == "b") and all([m in (1, n) for m, n in zip(shape, scores, strict=False)])
 
 
 def visible_softmax(scores: Any) -> Any:

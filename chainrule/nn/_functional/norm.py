@@ -17,9 +17,8 @@ from chainrule.nn._functional.arguments import NARROW, legacy
 from chainrule.ops import norm as ops
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
-from chainrule.ops.shape import cast, reshape
+from chainrule.ops.shape import cast
 from chainrule.tensor import Tensor
-
 
 BATCHED_STATISTICS = (
     "Batch norm got a batched tensor as input while the running_mean or running_var, which will be updated in place, were not batched.\n"
@@ -102,7 +101,11 @@ def fits(t: Any, dtype: np.dtype, shape: tuple) -> bool:
     return t is None or (t._data.dtype is dtype and t._data.shape == shape)
 
 
-def normalized_channels(input: Any, mean: Any, var: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float) -> Tensor:
+def normalized_channels(
+    input: Any, mean: Any, var: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float,
+    moments: list | None = None,
+) -> Tensor:  # fmt: skip
+    """`batch_norm`, its arguments not checked yet; in training the means and inverse deviations are added to `moments`."""
     x = input._data
     shape, dtype = x.shape[1:2], x.dtype
     if x.ndim < 2 and x.size:
@@ -126,7 +129,9 @@ def normalized_channels(input: Any, mean: Any, var: Any, weight: Any, bias: Any,
         wide = np.dtype(np.float32) if x.dtype in NARROW else x.dtype
         center, variance = (t._data.astype(wide, copy=False).reshape(plan.columns) for t in (mean, var))
         return ops.fixed_norm(input, weight, bias, center, 1 / np.sqrt(variance + wide.type(eps)), plan)
-    y, average, variance, _ = ops.normalized(ops.batch_norm, input, weight, bias, plan, eps)
+    y, average, variance, rstd = ops.normalized(ops.batch_norm, input, weight, bias, plan, eps)
+    if moments is not None:
+        moments += average, rstd
     if mean is not None:
         move_statistics(mean, average, momentum)
     if var is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule._core import dtypes
 from chainrule.autograd.grad_mode import no_grad
 from chainrule.functions.arguments import require_tensor
-from chainrule.nn._functional.arguments import check_reduction, legacy, reduce_loss, require_floating
+from chainrule.nn._functional.arguments import REDUCTIONS, check_reduction, legacy, reduce_loss, require_floating
 from chainrule.nn._functional.linear import linear
 from chainrule.nn._functional.loss import cross_entropy, paired
 from chainrule.ops import ctc, loss as ops, pointwise as elements
@@ -244,6 +244,14 @@ def linear_cross_entropy(
     shape = (*x.shape[:-1], *w.shape[:-1])
     if target._data.shape == shape and ignore_index is not None:
         raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    if options is not None and (w.ndim > 2 or reduction not in REDUCTIONS or label_smoothing or target.dtype is not dtypes.int64):
+        warnings.warn(
+            "linear_cross_entropy: ``options`` ignored; chunked path needs reduction in {'mean','sum','none'}, label_smoothing == 0, "
+            f"target.dtype == int64, out_features == (). Got reduction={reduction!r}, label_smoothing={label_smoothing}, "
+            f"target.dtype={target.dtype}, out_features={w.shape[1:-1]}, tracing=False, "
+            f"linear_bias.shape={None if linear_bias is None else linear_bias._data.shape}.",
+            stacklevel=3,
+        )
     if w.ndim > 2:
         linear_weight = linear_weight.reshape(-1, w.shape[-1])  # type: ignore[attr-defined]
         linear_bias = linear_bias if linear_bias is None else linear_bias.reshape(-1)  # type: ignore[attr-defined]

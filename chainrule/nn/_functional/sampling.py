@@ -49,6 +49,8 @@ def interpolate(
     out, factors = wanted_size(spatial, size, scale_factor, recompute_scale_factor)
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and d == 2):
         raise ValueError("Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input")
+    if mode == "lanczos" and d == 2 and (align_corners or not antialias):
+        raise ValueError("Lanczos mode " + ("does not support align_corners=True" if align_corners else "requires antialias=True"))
     check_mode(mode, d)
     if mode == "area":
         return AREA[d](input, out)
@@ -123,7 +125,7 @@ def resized(input: Tensor, mode: str, out: tuple, factors: tuple, align: bool, a
     wide = np.float64 if input._data.dtype == np.float64 else np.float32
     matrices = []
     for n, m, f in zip(spatial, out, factors, strict=True):
-        made = kernels.antialiased(mode, n, m, align, f) if antialias or mode == "lanczos" else kernels.MATRICES[mode](n, m, align, f)
+        made = kernels.antialiased(mode, n, m, align, f) if antialias else kernels.MATRICES[mode](n, m, align, f)
         matrices.append(made.astype(wide))
     if input.dtype is dtypes.uint8:
         smooth = ops.smooth[mode, antialias].kernel(input._data.astype(wide), tuple(matrices))

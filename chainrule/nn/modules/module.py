@@ -127,6 +127,12 @@ class Module:
             return hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing happens: a module is called as it is. The arguments are those of `torch.compile`, and checked as there."""
+        from chainrule.compiler import compile
+
+        compile(self, *args, **kwargs)
+
     # Registration
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Data sets that come with the package, in torchvision's shape: index one for (image, label), or take `.data` and `.targets`."""
+"""The handwritten digits that come with the package."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Digits:
 @cache
 def split(train: bool) -> tuple[np.ndarray, np.ndarray]:
     """The (N, 8, 8) uint8 images and (N,) int64 labels of one side, read once."""
-    with np.load(Path(__file__).parent / "_data" / "digits.npz") as file:
+    with np.load(Path(__file__).parent.parent / "_data" / "digits.npz") as file:
         images, labels = file["images"], file["labels"].astype(np.int64)
     held_out = np.concatenate([np.flatnonzero(labels == digit)[-HELD_OUT:] for digit in range(10)])
     rows = np.delete(np.arange(len(labels)), held_out) if train else np.sort(held_out)

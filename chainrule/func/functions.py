@@ -1,0 +1,65 @@
+"""Custom Functions in a `vmap`: the rule that the user wrote (`vmap`), or Function as it is, on batched arrays."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from chainrule._core import modes
+from chainrule.autograd.function import EXPLAINED, Function
+from chainrule.func import tree
+from chainrule.func.levels import enter, inside, leave
+from chainrule.kernels.batched import chain, is_mapped, top
+from chainrule.tensor import Tensor
+
+
+class VmapInfo(NamedTuple):
+    """What a `vmap` staticmethod is told of the call."""
+
+    batch_size: int
+    randomness: str
+
+
+def applied(cls: Any, args: tuple) -> tuple[bool, Any, tuple]:
+    """(True, the result, args) if cls has a rule of its own; else (False, None, the arguments to go on with)."""
+    level = top([a._data for a in args if isinstance(a, Tensor)])
+    if level is None:
+        return False, None, args
+    name, own = cls.__name__, cls.vmap is not Function.vmap
+    if cls.generate_vmap_rule and own:
+        raise RuntimeError(
+            f"You tried to vmap over {name}, but it has both generate_vmap_rule=True and an overriden vmap staticmethod. Please set "
+            f"generate_vmap_rule=False or delete the overriden vmap staticmethod to avoid ambiguity. {EXPLAINED}"
+        )
+    if not cls.generate_vmap_rule and not own:
+        raise RuntimeError(
+            f"You tried to vmap over {name}, but it does not have vmap support. Please override and implement the vmap staticmethod or set "
+            f"generate_vmap_rule=True. {EXPLAINED}"
+        )
+    if not own:
+        levels = list(dict.fromkeys([v for a in args if isinstance(a, Tensor) for v in chain(a._data)]))
+        levels.sort(key=lambda v: v.rank)
+        return False, None, tuple([inside(a, levels) if isinstance(a, Tensor) and a.requires_grad else a for a in args])
+    dims = tuple([0 if isinstance(a, Tensor) and is_mapped(a._data, level) else None for a in args])
+    given = [leave(a, 0, level) if d == 0 else a for a, d in zip(args, dims, strict=True)]
+    local = modes.local
+    before, local.batching = local.batching, tuple([v for v in local.batching if v is not level])
+    try:
+        result = cls.vmap(VmapInfo(level.size, level.randomness), dims, *given)
+    finally:
+        local.batching = before
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise RuntimeError(
+            f"Expected the vmap staticmethod to have two returns, an output and out_dims with pytree structure compatible with the output. "
+            f"Got a {type(result)}."
+        )
+    outputs, out_dims = result
+    places = tree.spread(out_dims, outputs)
+    if places is None:
+        raise RuntimeError(
+            f"The vmap staticmethod for {name} returned out_dims that are not compatible with the structure of its output: {out_dims}."
+        )
+    made = [
+        t if d is None or not isinstance(t, Tensor) else enter(t, d % t._data.ndim, level)
+        for t, d in zip(tree.leaves(outputs), places, strict=True)
+    ]
+    return True, tree.filled(outputs, made), args

@@ -1,0 +1,76 @@
+"""The training code of the examples gives the same loss, step for step, under chainrule and under PyTorch."""
+
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import chainrule
+
+ROOT = Path(__file__).parent.parent
+LIBRARIES = {"chainrule": chainrule, "torch": torch}
+STEPS = 20
+
+
+def loaded(path, library, **names):
+    """The names that a file of ours defines, its own imports read as imports of a library."""
+    source = (ROOT / path).read_text()
+    if library == "torch":
+        for ours in ("vision.datasets", "vision.models.weights"):
+            source = source.replace(f"from chainrule.{ours} import", f"from CHAINRULE.{ours} import")
+        source = source.replace("from chainrule.vision.models import resnet18\n", "").replace("import chainrule as torch", "import torch")
+        source = source.replace("from chainrule", "from torch").replace("CHAINRULE", "chainrule")
+        source = source.replace("from torch.tensor import", "from torch import")
+    made = {"__name__": path, **names}
+    exec(compile(source, path, "exec"), made)
+    return SimpleNamespace(**made)
+
+
+def agree(losses):
+    """The losses of the two libraries, `STEPS` of each, to four digits."""
+    ours, theirs = (list(islice(losses(name), STEPS)) for name in LIBRARIES)
+    assert len(ours) == STEPS and ours[-1] < ours[0]
+    assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_char_gpt():
+    def losses(name):
+        example, library = loaded("examples/char_gpt.py", name), LIBRARIES[name]
+        library.manual_seed(0)
+        text = example.read(20_000)
+        letters = sorted(set(text))
+        data = library.tensor([letters.index(c) for c in text])
+        return example.train(example.GPT(len(letters)), data, STEPS)
+
+    agree(losses)
+
+
+def finetuning(name):
+    """The example, a ResNet-18 for it, and its data."""
+    resnet18 = loaded("chainrule/vision/models/resnet.py", name).resnet18
+    example = loaded("examples/finetune.py", name, resnet18=resnet18)
+    if name == "torch":
+        own = example.Digits
+        example.pictures.__globals__["Digits"] = lambda train: SimpleNamespace(
+            data=torch.from_numpy(own(train).data.numpy()), targets=torch.from_numpy(own(train).targets.numpy())
+        )
+    LIBRARIES[name].manual_seed(0)
+    return example, example.resnet18(num_classes=5)
+
+
+def test_finetuning_all_layers():
+    def losses(name):
+        example, model = finetuning(name)
+        return example.train(model, example.pictures(True, range(2)), 5, 0.01, trunk=True)
+
+    agree(losses)
+
+
+def test_finetuning_last_layer():
+    def losses(name):
+        example, model = finetuning(name)
+        return example.train(example.freeze(model, 5), example.pictures(True, range(5, 10)), 2, 0.05, trunk=False)
+
+    agree(losses)
