@@ -66,6 +66,12 @@ _ROOMS = {  # functions of rooms that a first import need not pay for
     "compiler": "compile",
     "cuda": "OutOfMemoryError",
     "func": "vmap",
+    "autograd.anomaly_mode": "is_anomaly_check_nan_enabled is_anomaly_enabled",
+    "functions.control": "cond while_loop",
+    "functions.fake_quantize": "fake_quantize_per_channel_affine fake_quantize_per_tensor_affine",
+    "functions.segments": "segment_reduce",
+    "nn.native_layers": "convolution embedding_renorm_ feature_dropout feature_dropout_ gru lstm max_pool1d_with_indices rnn_relu rnn_tanh "
+    "rrelu_",
     "functions.concentrations": "_dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad",
     "nn._functional.native": "grid_sampler_2d grid_sampler_3d native_batch_norm native_channel_shuffle native_dropout "
     "native_dropout_backward native_group_norm native_layer_norm",

@@ -79,7 +79,7 @@ TRANSFORMS = {
     "jacfwd aux": lambda torch: torch.func.jacfwd(lambda x: (x.sin(), x.sum()), has_aux=True)(vector(torch)),
     "jacfwd matrix": lambda torch: torch.func.jacfwd(lambda x: (x @ x.T).tanh())(matrix(torch, 2, 3)),
     "hessian": lambda torch: torch.func.hessian(lambda x: energy(torch, x))(vector(torch)),
-    "hessian argnums": lambda torch: torch.func.hessian(lambda x, y: (x.sin() * y.exp()).sum(), argnums=(0, 1))(vector(torch), vector(torch)),
+    "hessian argnums": lambda torch: torch.func.hessian(lambda x, y: (x.sin() * y).sum(), argnums=(0, 1))(vector(torch), vector(torch)),
     "jacrev of jacrev": lambda torch: torch.func.jacrev(torch.func.jacrev(lambda x: energy(torch, x)))(vector(torch)),
     "jacrev of jacfwd": lambda torch: torch.func.jacrev(torch.func.jacfwd(lambda x: energy(torch, x)))(vector(torch)),
     "jacfwd of jacfwd": lambda torch: torch.func.jacfwd(torch.func.jacfwd(lambda x: energy(torch, x)))(vector(torch)),
@@ -165,7 +165,9 @@ VMAP = {
     "linear algebra": lambda torch: torch.vmap(lambda x: (torch.linalg.det(x), torch.linalg.inv(x), torch.linalg.solve(x, x[0])))(
         torch.eye(3, dtype=torch.float64) * 2 + matrix(torch, 6, 3).reshape(2, 3, 3)
     ),
-    "cross entropy": lambda torch: torch.vmap(torch.nn.functional.cross_entropy)(matrix(torch, 6, 3).reshape(2, 3, 3), torch.tensor([[0, 1, 2]] * 2)),
+    "cross entropy": lambda torch: torch.vmap(torch.nn.functional.cross_entropy)(
+        matrix(torch, 6, 3).reshape(2, 3, 3), torch.tensor([[0, 1, 2]] * 2)
+    ),
     "per-sample gradients": per_sample,
     "gradient through": outer_gradient,
     "second gradient through": outer_second_gradient,
@@ -175,7 +177,7 @@ VMAP = {
     "vmap of hessian": lambda torch: torch.vmap(torch.func.hessian(lambda x: energy(torch, x)))(matrix(torch, 2, 3)),
     "jacrev of vmap": lambda torch: torch.func.jacrev(torch.vmap(lambda x: wave(torch, x)))(matrix(torch, 2, 3)),
     "jvp of vmap": lambda torch: torch.func.jvp(torch.vmap(lambda x: wave(torch, x)), (matrix(torch),), (matrix(torch, shift=1),)),
-    "vmap of jvp": lambda torch: torch.vmap(lambda x, t: torch.func.jvp(lambda v: wave(torch, v), (x,), (t,)))(matrix(torch), matrix(torch)),
+    "vmap of jvp": lambda torch: torch.vmap(lambda x, t: torch.func.jvp(torch.tanh, (x,), (t,)))(matrix(torch), matrix(torch)),
     "vmap of vjp": lambda torch: torch.vmap(lambda x, t: torch.func.vjp(lambda v: wave(torch, v), x)[1](t))(matrix(torch), matrix(torch)),
     "randomness same": lambda torch: same_random(torch),
     "batched cotangents": lambda torch: batched_cotangents(torch),

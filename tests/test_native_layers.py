@@ -5,11 +5,6 @@ import pytest
 from both import agree
 
 import chainrule
-from chainrule.nn import native_layers
-
-
-def call(torch, name):
-    return getattr(native_layers if torch is chainrule else torch, name)
 
 
 def array(torch, *shape, seed=0):
@@ -34,10 +29,10 @@ def test_recurrent(name, gates, bias, both, packed):
         settings = params, bias, 2, 0.0, False, both
         if packed:
             x = array(torch, 5, 3)
-            results = call(torch, name)(x, torch.tensor([2, 2, 1]), hx, *settings)
+            results = getattr(torch, name)(x, torch.tensor([2, 2, 1]), hx, *settings)
         else:
             x = array(torch, 2, 4, 3)
-            results = call(torch, name)(x, hx, *settings, True)
+            results = getattr(torch, name)(x, hx, *settings, True)
         return results, torch.autograd.grad(sum(r.square().sum() for r in results), [x, *states, *params])
 
     agree(program)
@@ -48,7 +43,7 @@ def test_recurrent(name, gates, bias, both, packed):
 def test_convolution(dims, transposed):
     def program(torch):
         x, w, b = array(torch, 2, 4, *[5] * dims), array(torch, 4, 2, *[2] * dims), array(torch, 4)
-        y = call(torch, "convolution")(x, w, b, [2] * dims, [1] * dims, [1] * dims, transposed, [int(transposed)] * dims, 2)
+        y = torch.convolution(x, w, b, [2] * dims, [1] * dims, [1] * dims, transposed, [int(transposed)] * dims, 2)
         return y, torch.autograd.grad(y.square().sum(), [x, w, b])
 
     agree(program)
@@ -60,18 +55,18 @@ def test_feature_dropout(train, p):
     def program(torch):
         torch.manual_seed(3)
         x = array(torch, 3, 20, 2)
-        y = call(torch, "feature_dropout")(x, p, train)
+        y = torch.feature_dropout(x, p, train)
         z = x.detach().clone()
-        assert call(torch, "feature_dropout_")(z, p, train) is z
+        assert torch.feature_dropout_(z, p, train) is z
         return y, z, torch.autograd.grad(y.sum(), x), torch.rand(1)
 
     agree(program)
 
 
 def test_others():
-    agree(lambda torch: call(torch, "max_pool1d_with_indices")(array(torch, 2, 3, 7), 2))
-    agree(lambda torch: call(torch, "rrelu_")(array(torch, 7).detach()))
-    agree(lambda torch: call(torch, "embedding_renorm_")(array(torch, 7, 3).detach(), torch.tensor([1, 4]), 0.5, 2.0))
-    agree(lambda torch: call(torch, "feature_dropout")(torch.ones(3), 0.5, True))
+    agree(lambda torch: torch.max_pool1d_with_indices(array(torch, 2, 3, 7), 2))
+    agree(lambda torch: torch.rrelu_(array(torch, 7).detach()))
+    agree(lambda torch: torch.embedding_renorm_(array(torch, 7, 3).detach(), torch.tensor([1, 4]), 0.5, 2.0))
+    agree(lambda torch: torch.feature_dropout(torch.ones(3), 0.5, True))
     with pytest.raises(TypeError):
-        native_layers.gru(chainrule.ones(1), chainrule.ones(1), chainrule.ones(1))
+        chainrule.gru(chainrule.ones(1), chainrule.ones(1), chainrule.ones(1))

@@ -29,6 +29,16 @@ from chainrule.tensor import Tensor, wrap
 
 ndarray, add = np.ndarray, np.add
 next_pass = count().__next__
+
+
+def lone_references() -> int:
+    """What `getrefcount` says, in a loop like that of `run`, of an array that nobody else holds; Pythons differ."""
+    for _, g in zip((None,), (np.empty(1),)):
+        return getrefcount(g)
+    return 0
+
+
+ALONE = lone_references()
 DEPTH_OF_THREAD = 40  # how many backward passes may run inside each other before the next gets a thread of its own
 
 
@@ -98,8 +108,8 @@ def run(
                     gather(edge, g, create, waiting, roots)
                 elif g is not None:
                     if edge._grad is None and not create:
-                        # Nobody else holds this array (our name, the tuple, the argument): it becomes the gradient as it is.
-                        if g.__class__ is not ndarray or g.base is not None or getrefcount(g) > 3 or g.strides != edge._data.strides:
+                        # An array that nobody else holds becomes the gradient as it is.
+                        if g.__class__ is not ndarray or g.base is not None or getrefcount(g) > ALONE or g.strides != edge._data.strides:
                             g = laid_as.kernel(np.asarray(g), edge._data)
                         edge._grad = wrap(g)
                     elif create:

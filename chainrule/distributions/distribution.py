@@ -268,7 +268,7 @@ class Chances(Family):
 
     @property
     def _param(self) -> Tensor:
-        return self.__dict__["probs"] if "probs" in self.__dict__ else self.logits
+        return next(value for name, value in self.__dict__.items() if name in ("probs", "logits"))  # the one that was given
 
     @property
     def param_shape(self) -> Size:

@@ -94,8 +94,8 @@ class MultivariateNormal(Shaped):
     mean = mode = property(lambda self: self.loc)
 
     def __init__(
-        self, loc: Tensor, covariance_matrix: Tensor | None = None, precision_matrix: Tensor | None = None, scale_tril: Tensor | None = None,
-        validate_args: bool | None = None,
+        self, loc: Tensor, covariance_matrix: Tensor | None = None, precision_matrix: Tensor | None = None,
+        scale_tril: Tensor | None = None, validate_args: bool | None = None,
     ) -> None:  # fmt: skip
         if loc.dim() < 1:
             raise ValueError("loc must be at least one-dimensional.")
@@ -296,7 +296,7 @@ class Wishart(Shaped, ExponentialFamily):
 
     def rsample(self, sample_shape: Any = Size(), max_try_correction: int | None = None) -> Tensor:  # noqa: B008
         """As `Distribution.rsample`; matrices that are singular by rounding are drawn anew, `max_try_correction` (10) times at most."""
-        self._bartlett_sampling(sample_shape)  # PyTorch draws twice, for it tests the first draw the wrong way round: so do its numbers agree
+        self._bartlett_sampling(sample_shape)  # PyTorch, testing the wrong way round, keeps its second draw
         sample = self._bartlett_sampling(sample_shape)
         for _ in range(10 if max_try_correction is None else max_try_correction):
             singular = ~self.support.check(sample)

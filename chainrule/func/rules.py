@@ -77,8 +77,10 @@ def shape_of(op: Primitive, args: tuple) -> Any:
 def with_front(**kinds: str) -> Rule:
     """The kernel on arrays with the examples in front; `kinds` says what to tell which static."""
 
+    counts = not COUNTED.isdisjoint(kinds.values())
+
     def rule(op: Primitive, level: Level, args: tuple) -> Any:
-        if kinds and not COUNTED.isdisjoint(kinds.values()) and not (args[0].ndim and shape_of(op, args)):  # a number has dimension 0, an array of them more
+        if counts and not (args[0].ndim and shape_of(op, args)):  # NumPy lets a number have dimension 0
             return one_by_one(level, op.compute, args)
         arrays = [v if v is None else front(v, level) for v in args[: op.arity]]
         statics = [front(v, level) if is_mapped(v, level) else inner(v, level) for v in args[op.arity :]]
@@ -131,7 +133,8 @@ FRONT: dict[str, tuple] = {
     "shape": (shape.view, shape.reshape, shape.squeeze, shape.squeeze_dim, shape.squeeze_dims, shape.unsqueeze),
     "": (
         linalg.inv_ex, linalg.det, linalg.slogdet, linalg.cholesky_ex, linalg.qr, linalg.svd, linalg.eigh, linalg.eig,
-        linalg.lu_factor_ex, linalg.matrix_exp, pool.scatter, pool.spread, shuffle.pixel_shuffle, shuffle.pixel_unshuffle, shape.view_as_real, shape.view_as_complex,
+        linalg.lu_factor_ex, linalg.matrix_exp, pool.scatter, pool.spread, shuffle.pixel_shuffle, shuffle.pixel_unshuffle,
+        shape.view_as_real, shape.view_as_complex,
         special.polygamma,
     ),
     "sides": (padding.constant_pad, padding.crop),
@@ -180,10 +183,17 @@ def sum_bmm(op: Primitive, level: Level, args: tuple) -> Any:
     return narrow(matmul, level, *args).sum(0, dtype=args[0].dtype)
 
 
-@rule_for(products.addmm, products.addmv, products.addr, products.addbmm, products.baddbmm)
+ADDENDS: dict[Primitive, Primitive] = {
+    products.addmm: products.mm, products.addmv: products.mv, products.addr: products.outer, products.addbmm: products.sum_bmm,
+    products.baddbmm: products.bmm,
+}  # fmt: skip
+
+
+@rule_for(*list(ADDENDS))
 def added(op: Primitive, level: Level, args: tuple) -> Any:
-    c, a, b, beta, alpha = (*args, *(1, 1)[len(args) - 3 :])
-    y = {"addmm": products.mm, "addmv": products.mv, "addr": products.outer, "addbmm": products.sum_bmm, "baddbmm": products.bmm}[op.name](a, b)
+    c, a, b = args[:3]
+    beta, alpha = (args[3], args[4]) if len(args) == 5 else (1, 1)
+    y = ADDENDS[op](a, b)
     one = y.dtype.type
     y = y if alpha == 1 else y * one(alpha)
     return y if beta == 0 else y + (c if beta == 1 else c * one(beta))
@@ -478,7 +488,8 @@ def nll(op: Primitive, level: Level, args: tuple) -> Any:
     if is_mapped(weight, level) or nested(level, args):
         return by_example(op, level, args)
     several = a.ndim > 1
-    scores, classes, weight = joined(a, level, several), joined(target if several else target.reshape(()), level, several), inner(weight, level)
+    scores, classes = joined(a, level, several), joined(target if several else target.reshape(()), level, several)
+    weight = inner(weight, level)
     losses = op.compute(scores, classes, weight, ignore_index, "none")
     if reduction == "none":
         return Batched(losses.reshape(level.size, *target.shape), level)

@@ -259,7 +259,8 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
     if not tree.same_structure(primals, tangents):
         raise RuntimeError(
             f"{title}: Expected primals and tangents to have the same python structure. For example, if primals is a tuple of 3 tensors, "
-            f"tangents also must be. Got primals with structure {tree.pattern(primals)} and tangents with structure {tree.pattern(tangents)}"
+            f"tangents also must be. Got primals with structure {tree.pattern(primals)} and tangents with structure "
+            f"{tree.pattern(tangents)}"
         )
     for name, values in (("primals", tree.leaves(primals)), ("tangents", tree.leaves(tangents))):
         if not values:
@@ -405,8 +406,9 @@ def jacfwd(func: Callable, argnums: Argnums = 0, has_aux: bool = False, *, rando
         rows = []
         for p, out in zip(parts, tree.leaves(output), strict=True):
             rank = out._data.ndim
-            row = [ops.permute(part, (*range(1, rank + 1), 0)) for part in p]
-            rows.append(tree.filled(primals, [ops.reshape(r, (*out._data.shape, *t._data.shape)) for r, t in zip(row, inputs, strict=True)]))
+            turned = [ops.permute(part, (*range(1, rank + 1), 0)) for part in p]
+            row = [ops.reshape(r, (*out._data.shape, *t._data.shape)) for r, t in zip(turned, inputs, strict=True)]
+            rows.append(tree.filled(primals, row))
         result = tree.filled(output, rows)
         return (result, aux[0]) if has_aux else result
 

@@ -9,7 +9,6 @@ from chainrule.methods import bind as _bind
 _FAMILIES = (
     "creation", "windows", "random", "pointwise", "operators", "comparison", "reduce", "scan", "order", "statistics", "shape", "memory",
     "joining", "placing", "writing", "index", "matmul", "convert", "storage", "display", "linalg_basic", "spectral",
-    "segments", "fake_quantize", "control",
 )  # fmt: skip
 
 __all__: list[str] = []

@@ -27,8 +27,8 @@ from chainrule.tensor import Tensor, wrap
 
 
 @public
-def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
-    """The lower triangular L with L @ L.mH = A of positive definite matrices (..., n, n); L.mH if `upper`.
+def cholesky(input: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
+    """The lower triangular L with L @ L.mH = input of positive definite matrices (..., n, n); L.mH if `upper`.
 
     Raises LinAlgError for a matrix that is not positive definite.
 
@@ -37,19 +37,19 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
         tensor([[2., 0.],
                 [1., 1.]])
     """
-    require_square("linalg.cholesky", A)
-    require_float("linalg.cholesky", A)
-    factor, info = ops.cholesky_ex(A, upper)
+    require_square("linalg.cholesky", input)
+    require_float("linalg.cholesky", input)
+    factor, info = ops.cholesky_ex(input, upper)
     check_info("linalg.cholesky", info, INDEFINITE)
     return finish("linalg_cholesky", factor, out)
 
 
 @public
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:
+def cholesky_ex(input: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:
     """As `cholesky`, giving (L, info): info says which leading minor is not positive definite, 0 if all are."""
-    require_square("linalg.cholesky", A)
-    require_float("linalg.cholesky", A)
-    result = named.linalg_cholesky_ex(*ops.cholesky_ex(A, upper))
+    require_square("linalg.cholesky", input)
+    require_float("linalg.cholesky", input)
+    result = named.linalg_cholesky_ex(*ops.cholesky_ex(input, upper))
     if check_errors:
         check_info("linalg.cholesky_ex", result.info, INDEFINITE)
     return finish("linalg_cholesky_ex", result, out)
@@ -82,28 +82,28 @@ def geqrf(input: Tensor, *, out: Any = None) -> Any:
 
 
 @public
-def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The first n columns of the product of the reflectors 1 - tau v v.mH, whose v are the columns of A (..., m, n), 1 on the diagonal.
+def householder_product(input: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The first n columns of the product of the reflectors 1 - tau v v.mH, whose v are the columns of input (..., m, n), 1 on the diagonal.
 
     Example: `a, tau = geqrf(x); Q = householder_product(a, tau)`.
     """
     name = "torch.linalg.householder_product"
-    require_tensor(name, A, "A")
+    require_tensor(name, input)
     require_tensor(name, tau, "tau", 2)
-    require_float(name, A)
-    m, n = A._data.shape[-2:] if A._data.ndim > 1 else (0, 0)
-    if A._data.ndim < 2:
+    require_float(name, input)
+    m, n = input._data.shape[-2:] if input._data.ndim > 1 else (0, 0)
+    if input._data.ndim < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
     if m < n:
         raise RuntimeError(f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]")
     if n < tau._data.shape[-1]:
         raise RuntimeError(f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]")
-    if A.dtype is not tau.dtype:
-        raise RuntimeError(f"{name}: tau dtype {tau.dtype.name} does not match input dtype {A.dtype.name}")
-    start: Any = wrap(np.broadcast_to(np.eye(m, n, dtype=A._data.dtype), A._data.shape).copy())
+    if input.dtype is not tau.dtype:
+        raise RuntimeError(f"{name}: tau dtype {tau.dtype.name} does not match input dtype {input.dtype.name}")
+    start: Any = wrap(np.broadcast_to(np.eye(m, n, dtype=input._data.dtype), input._data.shape).copy())
     if not tau._data.shape[-1]:
-        start = start + A * 0  # type: ignore[operator]
-    return finish("linalg_householder_product", reflect(A, tau, start, False, True), out)
+        start = start + input * 0  # type: ignore[operator]
+    return finish("linalg_householder_product", reflect(input, tau, start, False, True), out)
 
 
 def reflect(A: Tensor, tau: Tensor, other: Tensor, adjoint: bool, from_last: bool) -> Tensor:
@@ -190,16 +190,16 @@ def check_uplo(uplo: str) -> str:
 
 
 @public
-def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
+def eigh(input: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """(eigenvalues, eigenvectors) of symmetric or Hermitian matrices, of which the lower ("L") or upper triangle is read.
 
     The eigenvalues are real and rise; A @ V = V @ diag(L).
 
     Example: `eigh(diag(tensor([2., 1.]))).eigenvalues` is `tensor([1., 2.])`.
     """
-    require_square("linalg.eigh", A)
-    require_float("linalg.eigh", A)
-    return finish("linalg_eigh", named.linalg_eigh(*eigh_parts(A, check_uplo(UPLO))), out)
+    require_square("linalg.eigh", input)
+    require_float("linalg.eigh", input)
+    return finish("linalg_eigh", named.linalg_eigh(*eigh_parts(input, check_uplo(UPLO))), out)
 
 
 def eigh_parts(A: Tensor, uplo: str) -> tuple:
@@ -213,23 +213,23 @@ def eigh_parts(A: Tensor, uplo: str) -> tuple:
 
 
 @public
-def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
+def eigvalsh(input: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """The eigenvalues of symmetric or Hermitian matrices, rising. Example: `eigvalsh(eye(2))` is `tensor([1., 1.])`."""
-    require_square("linalg.eigvalsh", A)
-    require_float("linalg.eigvalsh", A)
+    require_square("linalg.eigvalsh", input)
+    require_float("linalg.eigvalsh", input)
     uplo = check_uplo(UPLO)
-    values = eigh_parts(A, uplo)[0] if recorded(A) else wrap(np.linalg.eigvalsh(A._data, uplo))
+    values = eigh_parts(input, uplo)[0] if recorded(input) else wrap(np.linalg.eigvalsh(input._data, uplo))
     return finish("linalg_eigvalsh", values, out)
 
 
 @public
-def eig(A: Tensor, *, out: Any = None) -> Any:
+def eig(input: Tensor, *, out: Any = None) -> Any:
     """(eigenvalues, eigenvectors), complex; each column of the eigenvectors has length 1.
 
     Example: `eig(diag(tensor([2., 1.]))).eigenvalues` is `tensor([2.+0.j, 1.+0.j])`.
     """
-    check_eig("linalg.eig", A)
-    return finish("linalg_eig", named.linalg_eig(*ops.eig(A)), out)
+    check_eig("linalg.eig", input)
+    return finish("linalg_eig", named.linalg_eig(*ops.eig(input)), out)
 
 
 def check_eig(function: str, A: Any) -> None:
@@ -240,10 +240,10 @@ def check_eig(function: str, A: Any) -> None:
 
 
 @public
-def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
+def eigvals(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The eigenvalues, complex. Example: `eigvals(eye(2))` is `tensor([1.+0.j, 1.+0.j])`."""
-    check_eig("linalg.eigvals", A)
-    return finish("linalg_eigvals", ops.eig(A)[0], out)
+    check_eig("linalg.eigvals", input)
+    return finish("linalg_eigvals", ops.eig(input)[0], out)
 
 
 # LU
@@ -330,11 +330,11 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
 
 
 @public
-def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = False, out: Any = None) -> Any:
+def ldl_factor_ex(input: Tensor, *, hermitian: bool = False, check_errors: bool = False, out: Any = None) -> Any:
     """As `ldl_factor`, giving (LD, pivots, info)."""
-    require_square("torch.linalg.ldl_factor_ex", A)
-    require_float("torch.linalg.ldl_factor_ex", A)
-    result = named.linalg_ldl_factor_ex(*[wrap(x) for x in kernels.ldl(A._data, hermitian)])
+    require_square("torch.linalg.ldl_factor_ex", input)
+    require_float("torch.linalg.ldl_factor_ex", input)
+    result = named.linalg_ldl_factor_ex(*[wrap(x) for x in kernels.ldl(input._data, hermitian)])
     if check_errors:
         check_info("torch.linalg.ldl_factor_ex", result.info, LDL_ZERO)
     return finish("linalg_ldl_factor_ex", result, out)
@@ -344,10 +344,10 @@ LDL_ZERO = "the factorization has a zero in D at {}"
 
 
 @public
-def ldl_factor(A: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:
+def ldl_factor(input: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:
     """(LD, pivots) of symmetric (or Hermitian) matrices, LAPACK's compact form. Example: `ldl_solve(*ldl_factor(A), B)`."""
-    require_square("torch.linalg.ldl_factor", A)
-    require_float("torch.linalg.ldl_factor", A)
-    packed, pivots, info = [wrap(x) for x in kernels.ldl(A._data, hermitian)]
+    require_square("torch.linalg.ldl_factor", input)
+    require_float("torch.linalg.ldl_factor", input)
+    packed, pivots, info = [wrap(x) for x in kernels.ldl(input._data, hermitian)]
     check_info("torch.linalg.ldl_factor", info, LDL_ZERO)
     return finish("linalg_ldl_factor", named.linalg_ldl_factor(packed, pivots), out)

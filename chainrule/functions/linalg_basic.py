@@ -11,7 +11,7 @@ from chainrule import return_types as named
 from chainrule.functions import factorizations, matrices, solvers
 from chainrule.functions.arguments import require_tensor
 from chainrule.functions.factorizations import geqrf, householder_product, lu_unpack, ormqr
-from chainrule.functions.matrices import det, matrix_exp, matrix_power, slogdet
+from chainrule.functions.matrices import matrix_exp, matrix_power
 from chainrule.functions.matrix_checks import finish, require_float, require_matrix, require_pair, require_square
 from chainrule.functions.random import randn
 from chainrule.functions.shape import warn_once
@@ -39,6 +39,18 @@ def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """As `linalg.pinv`, by its `rcond`."""
     return pinv(input, rcond)
+
+
+@public
+def det(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """As `linalg.det`."""
+    return matrices.det(input, out=out)
+
+
+@public
+def slogdet(input: Tensor, *, out: Any = None) -> Any:
+    """As `linalg.slogdet`."""
+    return matrices.slogdet(input, out=out)
 
 
 @public
@@ -85,12 +97,12 @@ def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False, *, out: Tensor
 
 
 @public
-def cholesky_inverse(L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
+def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The inverse of the matrix whose Cholesky factor is L. Example: `cholesky_inverse(linalg.cholesky(A))` is `inverse(A)`."""
-    require_square("cholesky_inverse", L)
-    require_float("cholesky_inverse", L)
-    identity = wrap(np.broadcast_to(np.eye(L._data.shape[-1], dtype=L._data.dtype), L._data.shape))
-    return cholesky_solve(identity, L, upper, out=out)
+    require_square("cholesky_inverse", input)
+    require_float("cholesky_inverse", input)
+    identity = wrap(np.broadcast_to(np.eye(input._data.shape[-1], dtype=input._data.dtype), input._data.shape))
+    return cholesky_solve(identity, input, upper, out=out)
 
 
 # QR, SVD, LU
@@ -129,7 +141,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any =
 
 
 @public
-def lu(input: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
+def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """Deprecated: as `linalg.lu_factor_ex`, a tuple (LU, pivots), with infos if `get_infos`."""
     deprecate(
         "lu",
@@ -138,7 +150,7 @@ def lu(input: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = No
         "LU, pivots, info = torch.lu(A, compute_pivots, get_infos=True)\nshould be replaced with\n"
         "LU, pivots, info = torch.linalg.lu_factor_ex(A, compute_pivots)",
     )
-    result = tuple(factorizations.lu_factor_ex(input, pivot=pivot, check_errors=not get_infos))
+    result = tuple(factorizations.lu_factor_ex(A, pivot=pivot, check_errors=not get_infos))
     return finish("lu", result if get_infos else result[:2], out)
 
 
@@ -155,25 +167,25 @@ def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | Non
 
 @public
 def triangular_solve(
-    b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False, *, out: Any = None
+    input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False, *, out: Any = None
 ) -> Any:
-    """Deprecated: (solution, cloned_coefficient), the X with A @ X = b for a triangular A (A.mT if `transpose`), and A."""
+    """Deprecated: (solution, cloned_coefficient), the X with A @ X = input for a triangular A (A.mT if `transpose`), and A."""
     deprecate(
         "triangular_solve",
         "solve_triangularand will be removed in a future PyTorch release.\ntorch.linalg.solve_triangular has its arguments reversed and "
         "does not return a copy of one of the inputs.\nX = torch.triangular_solve(B, A).solution\nshould be replaced with\n"
         "X = torch.linalg.solve_triangular(A, B).",
     )
-    for name, t in (("b", b), ("A", A)):
+    for name, t in (("b", input), ("A", A)):
         require_tensor("triangular_solve", t, name)
         if t._data.ndim < 2:
             raise RuntimeError(
                 f"torch.triangular_solve: Expected {name} to have at least 2 dimensions, but it has {t._data.ndim} dimensions instead"
             )
     require_square("triangular_solve", A)
-    require_pair("triangular_solve", A, b)
-    solvers.check_batches(A, b)
-    x = triangular(A.mT if transpose else A, b, upper != transpose, True, unitriangular)
+    require_pair("triangular_solve", A, input)
+    solvers.check_batches(A, input)
+    x = triangular(A.mT if transpose else A, input, upper != transpose, True, unitriangular)
     batch = x._data.shape[:-2]
     coefficient = A.expand((*batch, *A._data.shape[-2:])).clone()  # type: ignore[attr-defined]
     return finish("triangular_solve", named.triangular_solve(x, coefficient), out)

@@ -67,25 +67,25 @@ def norm_dtype(function: str, t: Tensor, dtype: Any) -> Tensor:
 
 @public
 def vector_norm(
-    x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None
+    input: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None
 ) -> Tensor:
     """(sum |x| ** ord) ** (1 / ord) of all elements, or over `dim`; ord may be 0 (how many are not 0) and infinite.
 
     Example: `vector_norm(tensor([3., 4.]))` is `tensor(5.)`.
     """
-    require_tensor("linalg_vector_norm", x, "x")
+    require_tensor("linalg_vector_norm", input)
     if isinstance(ord, str) or not isinstance(ord, (int, float)):
         raise TypeError(f"linalg_vector_norm(): argument 'ord' must be Number, not {type(ord).__name__}")
-    require_float("linalg.vector_norm", x, low_ok=True)
-    x = norm_dtype("linalg.vector_norm", x, dtype)
-    over = wrap_dims(dim, x._data.ndim)
-    if (ord < 0 or ord == INF) and not x._data.size:
-        if over is None or not all([x._data.shape[d] for d in over]):
-            what = "tensor" if over is None else f"dimension {next(d for d in over if not x._data.shape[d])}"
+    require_float("linalg.vector_norm", input, low_ok=True)
+    input = norm_dtype("linalg.vector_norm", input, dtype)
+    over = wrap_dims(dim, input._data.ndim)
+    if (ord < 0 or ord == INF) and not input._data.size:
+        if over is None or not all([input._data.shape[d] for d in over]):
+            what = "tensor" if over is None else f"dimension {next(d for d in over if not input._data.shape[d])}"
             raise RuntimeError(
                 f"linalg.vector_norm cannot compute the {ord:g} norm on an empty {what} because the operation does not have an identity"
             )
-    return finish("linalg_vector_norm", norm_over(x, float(ord), over, keepdim), out)
+    return finish("linalg_vector_norm", norm_over(input, float(ord), over, keepdim), out)
 
 
 def two_dims(function: str, A: Tensor, dim: Any) -> tuple[int, int]:
@@ -99,7 +99,7 @@ def two_dims(function: str, A: Tensor, dim: Any) -> tuple[int, int]:
 
 @public
 def matrix_norm(
-    A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None
+    input: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None
 ) -> Tensor:
     """A norm of matrices: "fro" (Frobenius), "nuc" (nuclear), 1 and inf (largest sum of a column, of a row), 2 (largest singular value).
 
@@ -108,28 +108,28 @@ def matrix_norm(
     Example: `matrix_norm(ones(2, 2))` is `tensor(2.)`.
     """
     name = "linalg.matrix_norm"
-    require_matrix(name, A)
-    require_float(name, A, low_ok=True)
+    require_matrix(name, input)
+    require_float(name, input, low_ok=True)
     if ord not in ("fro", "nuc") if isinstance(ord, str) else abs(ord) not in (1, 2, INF):
         raise RuntimeError(f"{name}: Order {ord} not supported.")
-    first, second = two_dims(name, A, dim)
-    A = norm_dtype(name, A, dtype)
+    first, second = two_dims(name, input, dim)
+    input = norm_dtype(name, input, dtype)
     if ord == "fro":
-        return finish("linalg_matrix_norm", norm_over(A, 2.0, (first, second), keepdim), out)
+        return finish("linalg_matrix_norm", norm_over(input, 2.0, (first, second), keepdim), out)
     if ord == "nuc" or abs(ord) == 2:
-        require_float("linalg.svd", A)
-        order = [d for d in range(A._data.ndim) if d not in (first, second)]
-        values = svdvals(permute(A, (*order, first, second)))
+        require_float("linalg.svd", input)
+        order = [d for d in range(input._data.ndim) if d not in (first, second)]
+        values = svdvals(permute(input, (*order, first, second)))
         last = (values._data.ndim - 1,)
         result = total(values, last, False) if ord == "nuc" else extreme(values, last, ord, False)
         if keepdim:
-            result = reshape(result, tuple([1 if d in (first, second) else n for d, n in enumerate(A._data.shape)]))
+            result = reshape(result, tuple([1 if d in (first, second) else n for d, n in enumerate(input._data.shape)]))
         return finish("linalg_matrix_norm", result, out)
     if abs(ord) == INF:
         first, second = second, first
-    sums = norm_over(A, 1.0, (first,), True)
+    sums = norm_over(input, 1.0, (first,), True)
     result = extreme(sums, (second,), ord, True)
-    return finish("linalg_matrix_norm", result if keepdim else reduced(result, first, second, A._data.shape), out)
+    return finish("linalg_matrix_norm", result if keepdim else reduced(result, first, second, input._data.shape), out)
 
 
 def extreme(values: Tensor, dim: tuple, ord: float, keepdim: bool) -> Tensor:
@@ -146,46 +146,46 @@ def reduced(t: Tensor, first: int, second: int, shape: tuple) -> Tensor:
 
 
 @public
-def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None, dtype: Any = None) -> Tensor:
+def norm(input: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None, dtype: Any = None) -> Tensor:
     """`matrix_norm` if `ord` is a string, `dim` a pair, or `ord` is given for a matrix; else `vector_norm`.
 
     Example: `norm(tensor([3., 4.]))` is `tensor(5.)`.
     """
-    require_tensor("linalg_norm", A)
+    require_tensor("linalg_norm", input)
     if dim is not None:
         dim = (dim,) if not isinstance(dim, (tuple, list)) else tuple(dim)
         if len(dim) not in (1, 2):
             raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}")
-    elif ord is not None and A._data.ndim not in (1, 2):
-        raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A._data.ndim}D.")
-    if isinstance(ord, str) or (ord is not None and (len(dim) == 2 if dim is not None else A._data.ndim == 2)):
-        return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype, out=out)
-    return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype, out=out)
+    elif ord is not None and input._data.ndim not in (1, 2):
+        raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {input._data.ndim}D.")
+    if isinstance(ord, str) or (ord is not None and (len(dim) == 2 if dim is not None else input._data.ndim == 2)):
+        return matrix_norm(input, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype, out=out)
+    return vector_norm(input, 2 if ord is None else ord, dim, keepdim, dtype=dtype, out=out)
 
 
 @public
-def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """The condition number norm(A) * norm(inv(A)); for p of None, 2 and -2 the ratio of the extreme singular values.
+def cond(input: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """The condition number norm(input) * norm(inv(input)); for p of None, 2 and -2 the ratio of the extreme singular values.
 
     Example: `cond(diag(tensor([4., 2.])))` is `tensor(2.)`.
     """
-    require_matrix("linalg.cond", A)
+    require_matrix("linalg.cond", input)
     if p is None or (not isinstance(p, str) and abs(p) == 2):
-        require_float("linalg.cond", A)
-        if not A._data.size:
-            return finish("linalg_cond", wrap(np.zeros(A._data.shape[:-2], np.abs(A._data).dtype)), out)
-        values = svdvals(A)
+        require_float("linalg.cond", input)
+        if not input._data.size:
+            return finish("linalg_cond", wrap(np.zeros(input._data.shape[:-2], np.abs(input._data).dtype)), out)
+        values = svdvals(input)
         k = values._data.shape[-1]
         largest, smallest = ops.columns(values, 0, 1), ops.columns(values, k - 1, k)
         result = largest / smallest if p != -2 else smallest / largest  # type: ignore[operator]
         return finish("linalg_cond", reshape(result, result._data.shape[:-1]), out)
     if p not in ("fro", "nuc") if isinstance(p, str) else abs(p) not in (1, INF):
         raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
-    require_square(f"linalg.cond(ord={p})", A)
-    if not A._data.size:
-        return finish("linalg_cond", wrap(np.zeros(A._data.shape[:-2], np.abs(A._data).dtype)), out)
-    inverse, info = inv_ex(A)
-    product = matrix_norm(A, p) * matrix_norm(inverse, p)  # type: ignore[operator]
+    require_square(f"linalg.cond(ord={p})", input)
+    if not input._data.size:
+        return finish("linalg_cond", wrap(np.zeros(input._data.shape[:-2], np.abs(input._data).dtype)), out)
+    inverse, info = inv_ex(input)
+    product = matrix_norm(input, p) * matrix_norm(inverse, p)  # type: ignore[operator]
     if info._data.any():
         product = product.masked_fill(info != 0, INF)
     return finish("linalg_cond", product, out)
@@ -195,13 +195,13 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
 
 
 @public
-def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
+def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     """The n-th power of square matrices, by repeated squaring; negative powers invert first. Example: `matrix_power(eye(2) * 2, 3)`."""
-    require_square("linalg.matrix_power", A)
+    require_square("linalg.matrix_power", input)
     if n == 0:
-        result: Any = A * 0 + wrap(np.eye(A._data.shape[-1], dtype=A._data.dtype))  # type: ignore[operator]
+        result: Any = input * 0 + wrap(np.eye(input._data.shape[-1], dtype=input._data.dtype))  # type: ignore[operator]
     else:
-        result = power(inv(A) if n < 0 else A, abs(n))
+        result = power(inv(input) if n < 0 else input, abs(n))
     return finish("linalg_matrix_power", result, out)
 
 
@@ -220,11 +220,11 @@ def power(base: Tensor, n: int) -> Tensor:
 
 
 @public
-def matrix_exp(A: Tensor) -> Tensor:
-    """The exponential of square matrices, the sum of A ** k / k!. Example: `matrix_exp(zeros(2, 2))` is `eye(2)`."""
-    require_square("linalg.matrix_exp", A)
-    require_float("linalg.matrix_exp", A, low_ok=True)
-    return ops.matrix_exp(A)
+def matrix_exp(input: Tensor) -> Tensor:
+    """The exponential of square matrices, the sum of input ** k / k!. Example: `matrix_exp(zeros(2, 2))` is `eye(2)`."""
+    require_square("linalg.matrix_exp", input)
+    require_float("linalg.matrix_exp", input, low_ok=True)
+    return ops.matrix_exp(input)
 
 
 # Products

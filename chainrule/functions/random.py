@@ -301,7 +301,7 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Tenso
     """
     require_tensor("bernoulli", input)
     chance = input._data if p is None else p._data if isinstance(p, Tensor) else float(p)
-    data = np.empty_like(input._data, order="K")
+    data = np.empty(input._data.shape, input._data.dtype)
     fill_chances(data, chance, checked("bernoulli", generator))
     result = DRAWS["bernoulli"](input, data)
     return result if out is None else write_out("bernoulli", out, result)

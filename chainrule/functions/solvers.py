@@ -202,40 +202,42 @@ def cutoff(atol: Any, rtol: Any, rank: tuple, eps: float) -> Any:
 
 
 @public
-def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None, out: Tensor | None = None) -> Tensor:
+def pinv(
+    input: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None, out: Tensor | None = None
+) -> Tensor:
     """The pseudoinverse (..., n, m) of matrices (..., m, n). Singular values up to max(atol, rtol * the largest) count as 0.
 
     Example: `pinv(ones(1, 2))` is `tensor([[0.5000], [0.5000]])`.
     """
-    require_matrix("linalg.pinv", A)
-    require_float("linalg.pinv", A)
+    require_matrix("linalg.pinv", input)
+    require_float("linalg.pinv", input)
     if hermitian:
-        require_square("linalg.pinv", A)
+        require_square("linalg.pinv", input)
     rtol = rcond if rtol is None else rtol
-    m, n = A._data.shape[-2:]
-    if not A._data.size:
-        return finish("linalg_pinv", ops.T(A) * 1, out)
-    return finish("linalg_pinv", ops.pinv(A, cutoff(atol, rtol, (m, n), np.finfo(A._data.dtype).eps.item()), hermitian), out)
+    m, n = input._data.shape[-2:]
+    if not input._data.size:
+        return finish("linalg_pinv", ops.T(input) * 1, out)
+    return finish("linalg_pinv", ops.pinv(input, cutoff(atol, rtol, (m, n), np.finfo(input._data.dtype).eps.item()), hermitian), out)
 
 
 @public
 def matrix_rank(
-    A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None, out: Tensor | None = None
+    input: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None, out: Tensor | None = None
 ) -> Tensor:
     """How many singular values (of Hermitian matrices: eigenvalues) are larger than max(atol, rtol * the largest).
 
     Example: `matrix_rank(ones(3, 3))` is `tensor(1)`.
     """
-    require_matrix("linalg.matrix_rank", A)
-    require_float("linalg.matrix_rank", A)
+    require_matrix("linalg.matrix_rank", input)
+    require_float("linalg.matrix_rank", input)
     if hermitian:
-        require_square("linalg.matrix_rank", A)
+        require_square("linalg.matrix_rank", input)
     if tol is not None:
         atol, rtol = tol, 0.0
     for name, t in (("atol", atol), ("rtol", rtol)):
         if isinstance(t, Tensor) and t.dtype.is_complex:
             raise RuntimeError(f"linalg.matrix_rank: {name} tensor of complex type is not supported.")
-    a = A._data
+    a = input._data
     if not a.size:
         return finish("linalg_matrix_rank", wrap(np.zeros(a.shape[:-2], np.int64)), out)
     values = np.abs(np.linalg.eigvalsh(a)) if hermitian else np.linalg.svd(a, compute_uv=False)
@@ -247,8 +249,8 @@ DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 
 @public
-def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None, out: Any = None) -> Any:
-    """(solution, residuals, rank, singular_values) of the X for which A @ X is closest to B, of least norm if there are many.
+def lstsq(input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str | None = None, out: Any = None) -> Any:
+    """(solution, residuals, rank, singular_values) of the X for which input @ X is closest to b, of least norm if there are many.
 
     Residuals (the squared distances) come from drivers other than "gelsy" (the default) for matrices of full rank with more rows than
     columns, singular values from "gelsd" and "gelss"; what does not come is empty.
@@ -256,18 +258,18 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     Example: `lstsq(ones(2, 1), tensor([[1.], [3.]])).solution` is `tensor([[2.]])`.
     """
     name = "torch.linalg.lstsq"
-    require_tensor(name, A, "input")
-    require_tensor(name, B, "other", 2)
-    require_float(name, A)
-    one, two = A._data.shape, B._data.shape
+    require_tensor(name, input, "input")
+    require_tensor(name, b, "other", 2)
+    require_float(name, input)
+    one, two = input._data.shape, b._data.shape
     if len(one) < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
     if len(two) < 1:
         raise RuntimeError(f"{name}: other must have at least 1 dimension.")
-    if A.dtype is not B.dtype:
+    if input.dtype is not b.dtype:
         raise RuntimeError(
-            f"{name}: Expected input and other to have the same dtype, but got input's dtype {A.dtype.name} and other's dtype "
-            f"{B.dtype.name}"
+            f"{name}: Expected input and other to have the same dtype, but got input's dtype {input.dtype.name} and other's dtype "
+            f"{b.dtype.name}"
         )
     vector = len(one) - 1 == len(two) and one[:-1] == two
     rows = two[-1] if vector else two[-2] if len(two) > 1 else -1
@@ -276,20 +278,20 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     if driver is not None and driver not in DRIVERS:
         raise RuntimeError(f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
     driver = driver or "gelsy"
-    b = ops.column(B) if vector else B
-    check_batches(A, b)
+    b = ops.column(b) if vector else b
+    check_batches(input, b)
     m, n = one[-2:]
-    eps = np.finfo(A._data.dtype).eps.item()
+    eps = np.finfo(input._data.dtype).eps.item()
     cut = cutoff(None, 0.0 if driver == "gels" else eps * max(m, n) if rcond is None else rcond, (m, n), eps)
     if m * n == 0:
-        x: Any = wrap(np.zeros((*check_batches(A, b), n, b._data.shape[-1]), A._data.dtype))
+        x: Any = wrap(np.zeros((*check_batches(input, b), n, b._data.shape[-1]), input._data.dtype))
     else:
-        x = ops.pinv(A, cut, False) @ b
-    values = np.linalg.svd(A._data, compute_uv=False)
+        x = ops.pinv(input, cut, False) @ b
+    values = np.linalg.svd(input._data, compute_uv=False)
     rank = as_array((values > cut(values.max(-1, keepdims=True))).sum(-1)) if values.size else np.zeros(one[:-2], np.int64)
     residuals = reshape(x, (x._data.size,)).real[:0]
     if m > n and driver != "gelsy" and (rank == n).all():
-        apart = A @ x - b  # type: ignore[operator]
+        apart = input @ x - b  # type: ignore[operator]
         residuals = (apart.abs() ** 2).sum(-2)
     result = named.linalg_lstsq(
         reshape(x, x._data.shape[:-1]) if vector else x,
@@ -304,43 +306,43 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
 
 
 @public
-def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
+def tensorinv(input: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     """The inverse of a tensor as a map from its last dimensions to its first `ind`, whose sizes have equal products.
 
     Example: `tensorinv(eye(6).reshape(2, 3, 6), ind=2).shape` is `torch.Size([6, 2, 3])`.
     """
-    require_tensor("linalg.tensorinv", A)
+    require_tensor("linalg.tensorinv", input)
     if ind <= 0:
         raise RuntimeError(f"Expected a strictly positive integer for 'ind', but got {ind}")
-    shape = A._data.shape
+    shape = input._data.shape
     first, last = shape[:ind], shape[ind:]
     if prod(first) != prod(last):
         raise RuntimeError(
             f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got {prod(last)} != "
             f"{prod(first)}"
         )
-    result, info = inverse_of("linalg.inv", reshape(A, (prod(first), prod(last))))
+    result, info = inverse_of("linalg.inv", reshape(input, (prod(first), prod(last))))
     check_info("inv", info, SINGULAR)
     return finish("linalg_tensorinv", reshape(result, (*last, *first)), out)
 
 
 @public
-def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """X with tensordot(A, X, X.ndim) = B; the dimensions `dims` of A are moved to its end first.
+def tensorsolve(input: Tensor, other: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """X with tensordot(input, X, X.ndim) = other; the dimensions `dims` of input are moved to its end first.
 
     Example: `tensorsolve(eye(6).reshape(2, 3, 6), ones(2, 3))` is `ones(6)`.
     """
-    require_tensor("linalg.tensorsolve", A)
-    require_tensor("linalg.tensorsolve", B, "B", 2)
+    require_tensor("linalg.tensorsolve", input)
+    require_tensor("linalg.tensorsolve", other, "other", 2)
     if dims is not None:
-        order = [wrap_dim(d, A._data.ndim) for d in dims]
-        A = A.permute([d for d in range(A._data.ndim) if d not in order] + order)  # type: ignore[attr-defined]
-    shape = A._data.shape[B._data.ndim :]
-    n = prod(B._data.shape)
+        order = [wrap_dim(d, input._data.ndim) for d in dims]
+        input = input.permute([d for d in range(input._data.ndim) if d not in order] + order)  # type: ignore[attr-defined]
+    shape = input._data.shape[other._data.ndim :]
+    n = prod(other._data.shape)
     if prod(shape) != n:
         raise RuntimeError(
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got "
-            f"{prod(shape)} != {prod(A._data.shape[: B._data.ndim])}"
+            f"{prod(shape)} != {prod(input._data.shape[: other._data.ndim])}"
         )
-    result = solve(reshape(A, (n, n)), reshape(B, (n,)))
+    result = solve(reshape(input, (n, n)), reshape(other, (n,)))
     return finish("linalg_tensorsolve", reshape(result, shape), out)

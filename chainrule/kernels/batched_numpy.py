@@ -207,9 +207,13 @@ def cross(level: Level, function: Callable, args: tuple, kwargs: dict) -> Any:
     a, b = args[:2]
     rank = rank_of((a, b))
     axis = kwargs.get("axis", -1)
-    a, b = [np.moveaxis(v if isinstance(v, Batched) else np.asarray(v), axis if axis < 0 else axis - rank, -1) for v in (a, b)]
+    a, b = [np.moveaxis(as_any(v), axis if axis < 0 else axis - rank, -1) for v in (a, b)]
     y = wrapped(np.cross(*[aligned(v, level, rank) for v in (a, b)]), level, is_mapped(a, level) or is_mapped(b, level))
     return np.moveaxis(y, -1, axis)
+
+
+def as_any(v: Any) -> Any:
+    return v if isinstance(v, Batched) else np.asarray(v)
 
 
 def einsum(level: Level, function: Callable, args: tuple, kwargs: dict) -> Any:
@@ -234,7 +238,7 @@ def dynamic(level: Level, function: Callable, args: tuple, kwargs: dict) -> Any:
 
 
 LINALG = np.linalg
-FUNCTIONS |= {
+RULES: dict[Any, Callable] = {
     **dict.fromkeys(
         (np.where, np.clip, np.isclose, np.isneginf, np.isposinf, np.nan_to_num),
         broadcasting,
@@ -280,3 +284,4 @@ FUNCTIONS |= {
     np.iscomplexobj: lambda level, function, args, kwargs: args[0].dtype.kind == "c",
     np.result_type: lambda level, function, args, kwargs: np.result_type(*[memory(a) for a in args]),
 }  # fmt: skip
+FUNCTIONS.update(RULES)

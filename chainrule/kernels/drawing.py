@@ -38,8 +38,9 @@ def drawing(sampler: Callable) -> Callable:
             if isinstance(shape, int):  # a permutation
                 return stacked([call(shape, *rest, **named) for _ in range(level.size)], level)
             if isinstance(shape, tuple):
-                rest = tuple([np.broadcast_to(front(v, level), (level.size, *shape)) if isinstance(v, (np.ndarray, Batched)) else v for v in rest])
-                return Batched(call((level.size, *shape), *rest, **named), level)
+                whole = (level.size, *shape)
+                rest = tuple([np.broadcast_to(front(v, level), whole) if isinstance(v, (np.ndarray, Batched)) else v for v in rest])
+                return Batched(call(whole, *rest, **named), level)
             return Batched(call(front(shape, level), *rest, **named), level)  # the chances of a multinomial
         finally:
             local.batching = before

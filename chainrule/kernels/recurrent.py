@@ -146,7 +146,7 @@ def plain(x: ndarray, h: ndarray, w: ndarray, relu: bool, backward: bool) -> nda
     for t in steps(len(x), backward):
         a = hidden[t]
         a += np.dot(h, states, product)
-        h = np.maximum(a, 0, a) if relu else np.tanh(a, a)
+        h = np.maximum(a, 0, out=a) if relu else np.tanh(a, out=a)
     return hidden
 
 

@@ -78,19 +78,18 @@ def unsoftmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np
 
 
 def log_sums(a: np.ndarray, y: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """log(sum(exp(a))) of each row, and what was subtracted from the row before (a column; None: nothing). y is room for a copy."""
-    token = silence()
-    try:
-        y = np.exp(a, y)
-        logs = np.log(sums(y))
-        if _min(logs) > LOWEST and _max(logs) < HIGHEST:
-            return logs, None
-        top = _max(a, 1, None, None, True)
-        np.subtract(a, top, y)
-        np.exp(y, y)
-        return np.log(sums(y)), top
-    finally:
-        restore(token)
+    """log(sum(exp(a))) of each row, and what was subtracted from the row before (a column; None: nothing). y is room for a copy.
+
+    Callers silence NumPy's warnings.
+    """
+    y = np.exp(a, y)
+    logs = np.log(sums(y))
+    if _min(logs) > LOWEST and _max(logs) < HIGHEST:
+        return logs, None
+    top = _max(a, 1, None, None, True)
+    np.subtract(a, top, y)
+    np.exp(y, y)
+    return np.log(sums(y)), top
 
 
 def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
@@ -100,10 +99,25 @@ def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
         share(lambda s: log_softmax(a[s], y[s]), a)
         return y
     y = np.empty_like(a) if y is None else y
-    logs, top = log_sums(a, y)
-    if top is not None:
-        a = np.subtract(a, top, y)
-    return np.subtract(a, logs[:, None], y)
+    token = silence()
+    try:
+        logs, top = log_sums(a, y)
+        if top is not None:
+            a = np.subtract(a, top, y)
+        return np.subtract(a, logs[:, None], y)
+    finally:
+        restore(token)
+
+
+def picked_losses(a: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The logarithms of `softmax` at `places`, one in each row, without the others."""
+    token = silence()
+    try:
+        logs, top = log_sums(a)
+        found = a[places] - logs
+        return found if top is None else found - top[:, 0]
+    finally:
+        restore(token)
 
 
 def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -117,4 +131,4 @@ def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -
     return np.subtract(g, out, out)
 
 
-__all__ = ["block", "log_softmax", "log_sums", "ones", "softmax", "sums", "unlog_softmax", "unsoftmax"]
+__all__ = ["block", "log_softmax", "ones", "picked_losses", "softmax", "sums", "unlog_softmax", "unsoftmax"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from chainrule.functions import mul
 from chainrule.nn import functional as F
 from chainrule.nn._functional.embedding import renormalize
 from chainrule.nn.modules.recurrence import recurrent
@@ -66,7 +67,7 @@ def max_pool1d_with_indices(
 
 def feature_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """Whole channels (N, C, ...) dropped with probability `p` if `train`, the others divided by 1 - p."""
-    return input * _channels(input, p) if train and p else input * 1  # type: ignore[operator]
+    return mul(input, _channels(input, p) if train and p else 1)
 
 
 def feature_dropout_(input: Tensor, p: float, train: bool) -> Tensor:

@@ -81,11 +81,7 @@ def mean_entropy(input: Tensor, target: Tensor) -> Tensor:
     if not a.flags.c_contiguous:
         a = np.ascontiguousarray(a)
     if not input._tracked:
-        logs, top = rows.log_sums(a)
-        losses = a[ops.arange(n), classes] - logs
-        if top is not None:
-            losses -= top[:, 0]
-        return mean_of(losses, None, target, shape)
+        return mean_of(rows.picked_losses(a, (ops.arange(n), classes)), None, target, shape)
     y = rows.log_softmax(a)
     soft = _new(log_softmax.node)
     soft.fix = soft.extra = None

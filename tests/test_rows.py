@@ -1,0 +1,218 @@
+"""Softmax, normalisation, attention and cross entropy on their quick ways: extreme numbers, large arrays in blocks, threads."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as T
+from hypothesis import given, settings, strategies as st
+from test_functional import agree, draw
+
+import chainrule
+import chainrule.nn.functional as F
+from chainrule.kernels import norm, rows, threads
+
+LIBRARIES = ((torch, T), (chainrule, F))
+
+
+def results(call, *arrays):
+    """call(functions, *tensors), and the gradients of the tensors for one cotangent, in each library."""
+    found = []
+    for lib, functions in LIBRARIES:
+        inputs = [lib.from_numpy(a.copy()) for a in arrays]
+        leaves = [t.requires_grad_() for t, a in zip(inputs, arrays) if a.dtype.kind == "f"]
+        y = call(functions, *inputs)
+        weight = lib.from_numpy(np.sin(np.arange(y.numel(), dtype=arrays[0].dtype)).reshape(tuple(y.shape)))
+        found.append([y.detach().numpy(), *[g.numpy() for g in lib.autograd.grad(y, leaves, weight)]])
+    return found
+
+
+def close(call, *arrays, rtol=1e-5, atol=1e-5):
+    for want, got in zip(*results(call, *arrays), strict=True):
+        assert got.dtype == want.dtype and got.shape == want.shape
+        np.testing.assert_allclose(got, want, rtol=rtol, atol=atol)
+
+
+# Softmax: no maximum is subtracted where nothing is lost by that
+
+
+def plain(a):
+    wide = a.astype(np.float64)
+    y = np.exp(wide - wide.max(1, keepdims=True))
+    return y / y.sum(1, keepdims=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(1, 40), d=st.integers(1, 80), center=st.sampled_from([0.0, 60.0, -60.0, 1e4, -1e4]),
+    width=st.sampled_from([0.0, 1.0, 30.0]), dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_softmax_keeps_its_precision_whatever_the_numbers(n, d, center, width, dtype, seed):
+    a = (center + width * draw(n, d, seed=seed)).astype(dtype)
+    few = {"rtol": 1e-5, "atol": 1e-12} if dtype == np.float32 else {"rtol": 1e-13, "atol": 1e-16}
+    y, logs = rows.softmax(a), rows.log_softmax(a)
+    np.testing.assert_allclose(y, plain(a), **few)
+    np.testing.assert_allclose(np.exp(logs.astype(np.float64)), plain(a), **few)
+    g = draw(n, d, seed=seed + 1).astype(dtype)
+    np.testing.assert_allclose(rows.unsoftmax(g, y), y * (g - (g * y).sum(1, keepdims=True)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(rows.unlog_softmax(g, logs), g - np.exp(logs) * g.sum(1, keepdims=True), rtol=1e-4, atol=1e-4)
+
+
+ROWS = {
+    "minus infinity": [0.0, -np.inf, 1.0],
+    "only minus infinity": [-np.inf, -np.inf, -np.inf],
+    "infinity": [0.0, np.inf, 1.0],
+    "nan": [0.0, np.nan, 1.0],
+    "huge": [1e38, -1e38, 1e38],
+    "one high": [0.0, 0.0, 200.0],
+}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_of_rows_with_infinities(name, row):
+    a = np.array([[0.5, -0.5, 2.0], row, [1.0, 2.0, 3.0]], np.float32)
+    want, got = [getattr(f, name)(lib.from_numpy(a), 1).numpy() for lib, f in LIBRARIES]
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(700, 400), (30000, 10), (2, 3, 50, 1000)])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_of_large_arrays(name, shape):
+    close(lambda f, x: getattr(f, name)(x, -1), 3 * draw(*shape).astype(np.float32))
+
+
+def test_softmax_of_transposed_and_expanded_arrays():
+    agree(lambda f, x: f.softmax(x.mT, -1), draw(5, 7))
+    agree(lambda f, x: f.log_softmax(x[:, None].expand(-1, 3, -1), -1), draw(5, 7))
+    agree(lambda f, x: f.softmax(x, -1).sum(-1), draw(5, 7))
+
+
+# Cross entropy of rows
+
+
+@pytest.mark.parametrize("shift", [0.0, 50.0, -3000.0])
+@pytest.mark.parametrize("shape", [(6, 5), (500, 600)])
+def test_cross_entropy_of_rows(shape, shift):
+    a = (shift + draw(*shape)).astype(np.float32)
+    classes = np.arange(shape[0]) % shape[1]
+    close(lambda f, x, t: f.cross_entropy(x, t), a, classes)
+    close(lambda f, x, t: f.nll_loss(x, t), a, classes)
+    with chainrule.no_grad():
+        got = F.cross_entropy(chainrule.from_numpy(a), chainrule.from_numpy(classes))
+    np.testing.assert_allclose(got.item(), T.cross_entropy(torch.from_numpy(a), torch.from_numpy(classes)).item(), rtol=1e-5)
+
+
+def test_cross_entropy_refuses_classes_that_do_not_exist():
+    for wrong in (-1, 5):
+        with pytest.raises(IndexError, match=f"Target {wrong} is out of bounds"):
+            F.cross_entropy(chainrule.zeros(3, 5), chainrule.tensor([0, wrong, 1]))
+
+
+# Normalisation
+
+NORMS = {
+    "rows": lambda f, x, w, b: f.layer_norm(x, x.shape[-1:], w, b),
+    "columns": lambda f, x, w, b: f.batch_norm(x.flatten(0, -2), None, None, w, b, True),
+    "channels": lambda f, x, w, b: f.batch_norm(x.movedim(-1, 1).contiguous(), None, None, w, b, True),
+    "groups": lambda f, x, w, b: f.group_norm(x.movedim(-1, 1).contiguous(), 4, w, b),
+    "samples": lambda f, x, w, b: f.instance_norm(x.movedim(-1, 1).contiguous(), None, None, w, b),
+    "evaluation": lambda f, x, w, b: f.batch_norm(x.movedim(-1, 1), b.detach(), w.detach().abs() + 1, w, b),
+}
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 8), (4, 90, 100, 8)], ids=["small", "large"])
+@pytest.mark.parametrize("affine", [True, False], ids=["affine", "plain"])
+@pytest.mark.parametrize("name", NORMS)
+def test_norms(name, affine, shape):
+    call = NORMS[name]
+    x, w, b = (5 + 2 * draw(*shape)).astype(np.float32), draw(8, seed=1).astype(np.float32), draw(8, seed=2).astype(np.float32)
+    if affine or name == "evaluation":
+        close(call, x, w, b, rtol=1e-3, atol=2e-3)  # sums of 36000 numbers in float32
+    else:
+        close(lambda f, x: call(f, x, None, None), x, rtol=1e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_second_derivatives_of_norms(name):
+    agree(NORMS[name], draw(2, 3, 4, 8), draw(8, seed=1), draw(8, seed=2), rtol=1e-6)
+
+
+def test_large_norms_are_the_small_ones_in_blocks(monkeypatch):
+    x, w = draw(6, 8, 30), draw(8, seed=1)
+    plans = norm.by_row(x.shape, (30,)), norm.by_channel(x.shape), norm.by_group(x.shape, 2)
+    weights = draw(30, seed=1), w, w
+    for plan, weight in zip(plans, weights, strict=True):
+        small = norm.forward(x, weight, weight, plan, 1e-5)
+        grads = norm.backward(x * x, x, weight, small[1], small[3], plan, (True, True, True))
+        with monkeypatch.context() as m:
+            m.setattr(norm, "MANY", 10)
+            m.setattr(norm, "block", lambda d: 3 * d)
+            large = norm.forward(x, weight, weight, plan, 1e-5)
+            others = norm.backward(x * x, x, weight, large[1], large[3], plan, (True, True, True))
+        for a, b in zip((*small, *grads), (*large, *others), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_running_variance_is_not_lost_beside_eps():
+    x = 1e-4 * draw(64, 3, 5)
+    found = []
+    for lib, f in LIBRARIES:
+        mean, var = lib.zeros(3).double(), lib.zeros(3).double()
+        f.batch_norm(lib.from_numpy(x), mean, var, training=True, momentum=1.0, eps=1.0)
+        found.append((mean.numpy(), var.numpy()))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+# Attention
+
+MASKS = {
+    "none": None,
+    "added": draw(5, 7, seed=9),
+    "added to each head": draw(2, 1, 5, 7, seed=9),
+    "bool": draw(5, 7, seed=9) > -0.5,
+    "a blind query": np.arange(5)[:, None] * np.ones(7) > 1,
+}
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_attention(mask):
+    arrays = [draw(2, 3, 5, 4), draw(2, 3, 7, 4, seed=1), draw(2, 3, 7, 6, seed=2)]
+    agree(lambda f, q, k, v, *m: f.scaled_dot_product_attention(q, k, v, *m), *arrays, *([] if mask is None else [mask]))
+
+
+@pytest.mark.parametrize("options", [{"is_causal": True}, {"scale": 0.3}, {"scale": -2.0}, {"is_causal": True, "scale": 1.0}], ids=str)
+def test_attention_options(options):
+    arrays = [draw(3, 5, 4), draw(3, 5, 4, seed=1), draw(3, 5, 4, seed=2)]
+    agree(lambda f, q, k, v: f.scaled_dot_product_attention(q, k, v, **options), *arrays)
+
+
+# Blocks
+
+
+def test_blocks_come_in_order_and_cover_everything():
+    seen = threads.in_blocks(lambda s: (s.start, s.stop, threading.get_ident()), 1000, threads.MANY, 1 << 10)
+    assert [low for low, _, _ in seen] == list(range(1000)) and all(high == low + 1 for low, high, _ in seen)
+    assert threads.in_blocks(lambda s: s, 0, 5) == []
+
+
+def test_an_error_in_a_block_is_the_caller_s():
+    def work(s):
+        if s.start > 500:
+            raise ValueError("a block failed")
+
+    with pytest.raises(ValueError, match="a block failed"):
+        threads.in_blocks(work, 1000, threads.MANY, 1 << 10)
+
+
+def test_blocks_of_several_callers_at_once():
+    a = draw(600, 500).astype(np.float32)
+    want, found = rows.softmax(a), []
+    callers = [threading.Thread(target=lambda: found.append(np.array_equal(rows.softmax(a), want))) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert found == [True] * 4

@@ -1,0 +1,302 @@
+"""Models are torchvision's to the parameter, the first random number and the last logit; their weights download and load."""
+
+import copy
+import hashlib
+import io
+import pickle
+import subprocess
+import sys
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from pictures import plain, same, serve, torchvision
+
+import chainrule
+from chainrule import hub
+from chainrule.vision import models as ours
+
+theirs = torchvision.models
+PAIRS = [(chainrule, ours), (torch, theirs)]
+BUILT = {  # what a model is built with to be small, and its pictures' pixels a side
+    "alexnet": ({}, 64),
+    "densenet121": ({}, 64),
+    "efficientnet_b0": ({}, 32),
+    "efficientnet_b5": ({}, 32),
+    "efficientnet_v2_s": ({}, 32),
+    "mobilenet_v2": ({}, 32),
+    "mobilenet_v3_large": ({"reduced_tail": True}, 32),
+    "mobilenet_v3_small": ({"dilated": True}, 64),
+    "resnet18": ({}, 64),
+    "resnet50": ({"replace_stride_with_dilation": [False, True, True]}, 32),
+    "resnext50_32x4d": ({"zero_init_residual": True}, 32),
+    "squeezenet1_0": ({}, 64),
+    "squeezenet1_1": ({}, 64),
+    "vgg11_bn": ({}, 32),
+    "vit_b_16": ({"image_size": 32}, 32),
+    "vit_b_32": ({"image_size": 64, "representation_size": 24, "dropout": 0.1, "attention_dropout": 0.1}, 64),
+}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_is_torchvisions(name):
+    """From one seed the same modules and weights; from the same weights the same logits and gradients, in both modes."""
+    kwargs, pixels = BUILT[name]
+    results = []
+    for lib, models in PAIRS:
+        lib.manual_seed(0)
+        model = models.get_model(name, num_classes=7, **kwargs)
+        results.append((model, lib.rand(2).tolist()))
+    (mine, drawn), (reference, expected) = results
+    assert repr(mine) == repr(reference) and drawn == expected
+    state, wanted = mine.state_dict(), reference.state_dict()
+    assert list(state) == list(wanted)
+    for key, value in wanted.items():
+        np.testing.assert_allclose(state[key].numpy(), value.numpy(), rtol=1e-5, atol=1e-6, err_msg=key)
+    if hasattr(reference, "heads"):  # they start from zero
+        torch.nn.init.normal_(reference.heads.head.weight)
+    mine.load_state_dict({key: chainrule.tensor(value.numpy()) for key, value in reference.state_dict().items()})
+    picture = np.random.default_rng(0).random((2, 3, pixels, pixels))
+    for mode in ("eval", "train"):
+        outcomes = []
+        for lib, model in ((chainrule, mine), (torch, reference)):
+            lib.manual_seed(1)
+            x = lib.tensor(picture, requires_grad=True)
+            model = getattr(model.double(), mode)()
+            logits = model(x)
+            logits.square().sum().backward()
+            weights = [p.grad for p in model.parameters()]
+            outcomes.append([v.detach().numpy() for v in (logits, x.grad, weights[0], weights[-1])])
+            model.zero_grad()
+        for a, b in zip(*outcomes):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9 * np.abs(b).max())
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Layers whose weights are not drawn, so that their memory is not touched."""
+    for name in [n for n in dir(chainrule.nn.init) if n.endswith("_") and not n.startswith("_")]:
+        monkeypatch.setattr(chainrule.nn.init, name, lambda tensor, *_, **__: tensor)
+
+
+@pytest.mark.parametrize("name", [n for n in ours.list_models()])
+def test_has_the_published_parameters(undrawn, name):
+    first = next(iter(theirs.get_model_weights(name)))
+    kwargs = {"image_size": first.meta["min_size"][0]} if name.startswith("vit") else {}
+    assert sum(p.numel() for p in ours.get_model(name, **kwargs).parameters()) == first.meta["num_params"]
+
+
+def test_the_registry():
+    assert set(ours.list_models()) <= set(theirs.list_models(theirs)) and len(ours.list_models()) >= 44
+    assert ours.list_models(ours) == ours.list_models() and ours.list_models(torchvision) == []
+    for filters in ({"include": "resne*"}, {"include": ["vgg*", "alex*"], "exclude": "*bn"}, {"exclude": ["*_*", "r*"]}):
+        assert ours.list_models(**filters) == [n for n in theirs.list_models(theirs, **filters) if n in ours.BUILTIN_MODELS]
+
+    @ours.register_model()
+    def tiny(weights: ours.ResNet18_Weights | None = None):
+        return "built"
+
+    try:
+        assert ours.get_model("Tiny") == "built" and ours.get_model_weights("tiny") is ours.ResNet18_Weights
+        with pytest.raises(ValueError, match="already registered under the name 'tiny'"):
+            ours.register_model("tiny")(tiny)
+    finally:
+        del ours.BUILTIN_MODELS["tiny"]
+
+
+@pytest.mark.parametrize("name", [n for n in ours.list_models()])
+def test_weights_are_listed_as_published(name):
+    mine, reference = ours.get_model_weights(name), theirs.get_model_weights(name)
+    assert mine.__name__ == reference.__name__ and list(mine.__members__) == list(reference.__members__)
+    for member, expected in reference.__members__.items():
+        found = mine[member]
+        assert (repr(found), str(found), found.url) == (repr(expected), str(expected), expected.url)
+        meta = {key: value for key, value in expected.meta.items() if key != "_docs"}
+        assert repr(dict(sorted(found.meta.items()))) == repr(dict(sorted(meta.items())))
+        assert repr(found.transforms()) == repr(expected.transforms())
+        assert copy.deepcopy(found) is found and pickle.loads(pickle.dumps(found)) is found
+        assert ours.get_weight(f"{mine.__name__}.{member}") is found
+
+
+def test_weights_prepare_pictures():
+    from PIL import Image
+
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)).resize((400, 300))
+    for name in ("ResNet50_Weights.IMAGENET1K_V2", "EfficientNet_B0_Weights.DEFAULT"):
+        mine, reference = (models.get_weight(name).transforms() for models in (ours, theirs))
+        same(plain(mine(picture)), plain(reference(picture)))
+        array = np.array(picture).transpose(2, 0, 1)
+        same(plain(mine(chainrule.tensor(array))), plain(reference(torch.tensor(array))), atol=2e-2)  # one 255th, by 0.225
+
+
+CALLS = {
+    "pretrained": lambda m: m.squeezenet1_1(pretrained=False, num_classes=2),
+    "positional": lambda m: m.squeezenet1_1(False, num_classes=2),
+    "two positional": lambda m: m.squeezenet1_1(None, True, num_classes=2),
+    "none pretrained": lambda m: m.vit_h_14(pretrained=True),
+    "unknown weights": lambda m: m.resnet18(weights="X"),
+    "foreign weights": lambda m: m.resnet18(weights=m.ResNet50_Weights.DEFAULT),
+    "other classes": lambda m: m.resnet18(weights="DEFAULT", num_classes=3),
+    "other pixels": lambda m: m.vit_b_16(weights="IMAGENET1K_SWAG_E2E_V1", image_size=224),
+    "unknown argument": lambda m: m.resnet18(foo=3),
+    "unknown model": lambda m: m.get_model("Foo"),
+    "no member": lambda m: m.get_weight("ResNet18_Weights.Y"),
+    "no enum": lambda m: m.get_weight("Foo.X"),
+    "no name": lambda m: m.get_weight("foo"),
+    "weights of what": lambda m: m.get_model_weights("foo"),
+    "weights of a function": lambda m: m.get_model_weights(len),
+    "version": lambda m: m.SqueezeNet("1_2"),
+    "patches": lambda m: m.vit_b_16(image_size=20),
+    "stages": lambda m: m.MobileNetV2(inverted_residual_setting=[]),
+    "short stages": lambda m: m.MobileNetV2(inverted_residual_setting=[[1]]),
+    "no blocks": lambda m: m.MobileNetV3([], 3),
+    "bad blocks": lambda m: m.MobileNetV3([1], 3),
+    "no stages": lambda m: m.EfficientNet([], 0.2),
+    "bad stages": lambda m: m.EfficientNet([1], 0.2),
+    "dilation": lambda m: m.resnet50(replace_stride_with_dilation=[1]),
+    "dilated basic": lambda m: m.resnet18(replace_stride_with_dilation=[False, True, True]),
+    "grouped basic": lambda m: m.resnet18(groups=2),
+    "narrow": lambda m: m.mobilenet_v2(width_mult=0.35),
+    "narrower": lambda m: m.mobilenet_v3_small(width_mult=0.5, reduced_tail=True, dilated=True),
+    "stem": lambda m: m.vit_b_32(conv_stem_configs=[m.vision_transformer.ConvStemConfig(8, 3, 2)] * 5),
+    "depth": lambda m: m.efficientnet_b0(dropout=0.7, stochastic_depth_prob=0.3),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_calls_as_torchvisions(undrawn, call):
+    """What is built, raised and warned of."""
+    results = []
+    for models in (ours, theirs):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                result = repr(call(models))
+            except Exception as error:
+                result = type(error).__name__, str(error)
+        results.append((result, [str(w.message) for w in caught]))
+    assert results[0] == results[1]
+
+
+# Downloads
+
+
+def saved(state, legacy=False):
+    file = io.BytesIO()
+    torch.save(state, file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+@pytest.fixture
+def published(monkeypatch, tmp_path):
+    """Publish bytes as the file of some weights: a server, and the weights' URL there, with the bytes' own hash."""
+    hub.set_dir(tmp_path)
+    monkeypatch.setattr(hub, "_hub_dir", str(tmp_path))
+    started = []
+
+    def publish(weights, data, digits=None):
+        stem = weights.url.rpartition("/")[2].rpartition("-")[0]
+        name = f"{stem}-{digits or hashlib.sha256(data).hexdigest()[:8]}.pth"
+        server = serve({name: data}).__enter__()
+        started.append(server)
+        monkeypatch.setattr(weights.value, "url", server.url + name)
+        return server
+
+    yield publish
+    for server in started:
+        server.__exit__()
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before 1.6"])
+def test_resnet18_loads_published_weights(published, tmp_path, legacy):
+    torch.manual_seed(3)
+    reference = theirs.resnet18()
+    reference.train()(torch.rand(4, 3, 64, 64))  # so that the running statistics are not those of the start
+    weights = ours.ResNet18_Weights.IMAGENET1K_V1
+    server = published(weights, saved(reference.state_dict(), legacy))
+    picture = torch.rand(2, 3, 64, 64)
+    expected = reference.eval()(picture).detach().numpy()
+    for asked in (weights, "IMAGENET1K_V1", "DEFAULT", "ResNet18_Weights.DEFAULT"):
+        model = ours.resnet18(weights=asked, progress=False).eval()
+        logits = model(chainrule.tensor(picture.numpy())).detach().numpy()
+        np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+    with pytest.warns(UserWarning, match="The parameter 'pretrained' is deprecated") as caught:
+        ours.resnet18(pretrained=True, progress=False)
+    assert "equivalent to passing `weights=ResNet18_Weights.IMAGENET1K_V1`" in str(caught[1].message)
+    assert len(server.asked) == 1 and len(list((tmp_path / "checkpoints").iterdir())) == 1  # downloaded once
+
+
+def test_wrong_bytes_are_not_loaded(published, tmp_path):
+    weights = ours.SqueezeNet1_1_Weights.DEFAULT
+    published(weights, b"something else", digits="b8a52dc0")
+    with pytest.raises(RuntimeError, match='invalid hash value \\(expected "b8a52dc0"'):
+        ours.squeezenet1_1(weights=weights, progress=False)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_old_names_in_weight_files(published):
+    """DenseNet's files name layers as PyTorch once did, and have no counts of batches."""
+    reference = theirs.densenet121()
+    state = {}
+    for key, value in reference.state_dict().items():
+        for layer in ("norm", "conv"):
+            for i in "12":
+                key = key.replace(f".{layer}{i}.", f".{layer}.{i}.")
+        if not key.endswith("num_batches_tracked"):
+            state[key] = value
+    weights = ours.DenseNet121_Weights.DEFAULT
+    published(weights, saved(state))
+    model = ours.densenet121(weights=weights, progress=False)
+    for key, value in reference.state_dict().items():
+        np.testing.assert_array_equal(model.state_dict()[key].numpy(), value.numpy())
+    assert "features.denseblock1.denselayer1.norm.1.weight" in state
+
+
+def test_mlps_of_old_transformers():
+    build = partial(ours.VisionTransformer, 8, 4, 1, 2, 8, 16, num_classes=3)
+    model, state = build(), {}
+    for key, value in build().state_dict().items():
+        state[key.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2.")] = value
+    assert "encoder.layers.encoder_layer_0.mlp.linear_2.bias" in state
+    model.load_state_dict(state)
+    np.testing.assert_array_equal(model.encoder.layers[0].mlp[3].weight.detach().numpy(), state["encoder.layers.encoder_layer_0.mlp.linear_2.weight"].numpy())
+
+
+@pytest.mark.parametrize("heads", [False, True])
+@pytest.mark.parametrize("pixels", [32, 48])
+def test_positions_for_other_pixels(pixels, heads):
+    state = {"encoder.pos_embedding": np.random.default_rng(0).random((1, 17, 6)), "heads.head.bias": np.ones(2)}
+    results = []
+    for lib, models in PAIRS:
+        own = {key: lib.tensor(value) for key, value in state.items()}
+        results.append(models.vision_transformer.interpolate_embeddings(pixels, 8, own, reset_heads=heads))
+    assert list(results[0]) == list(results[1])
+    same(plain(list(results[0].values())), plain(list(results[1].values())))
+    with pytest.raises(ValueError, match="not a perfect square"):
+        ours.vision_transformer.interpolate_embeddings(48, 8, {"encoder.pos_embedding": chainrule.ones(1, 13, 6)})
+
+
+def test_memory_efficient_densenet():
+    chainrule.manual_seed(0)
+    plain_net = ours.DenseNet(4, (2, 2, 2, 2), 8, num_classes=3).double()
+    thrifty = ours.DenseNet(4, (2, 2, 2, 2), 8, num_classes=3, memory_efficient=True).double()
+    thrifty.load_state_dict(plain_net.state_dict())
+    x = chainrule.rand(2, 3, 32, 32, dtype=chainrule.float64)
+    grads = []
+    for model in (plain_net, thrifty):
+        model.eval()(x).square().sum().backward()
+        grads.append([p.grad.numpy() for p in model.parameters()])
+    for a, b in zip(*grads):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_imports_little():
+    """Pillow and Numba come when they are needed, models when they are named."""
+    program = (
+        "import sys, chainrule.vision; early = [m for m in sys.modules if m.startswith('chainrule.vision.')];"
+        "from chainrule.vision import datasets, models, ops, transforms, utils; print(early, {'PIL', 'numba', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] set()\n"
