@@ -230,7 +230,7 @@ def main() -> None:
     lines = [
         f"# Training steps, chainrule against PyTorch {torch.__version__}",
         "",
-        f"{platform.machine()}, Python {platform.python_version()}, two threads, medians of rounds in turns. Ratio below 1: chainrule is faster.",
+        f"{platform.machine()}, Python {platform.python_version()}, two threads, medians of rounds in turns; below 1 chainrule is faster.",
         "",
         "| step | chainrule | PyTorch | ratio |",
         "|---|---|---|---|",

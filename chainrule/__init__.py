@@ -52,8 +52,8 @@ __version__ = "0.1.0"
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.|<chainrule ")
 
 _SUBMODULES = (
-    "nn", "optim", "linalg", "random", "distributions", "utils", "vision", "viz", "special", "fft", "signal", "masked", "func",
-    "overrides", "hub", "return_types", "types", "testing", "serialization", "accelerator", "amp", "backends", "compiler", "cpu",
+    "nn", "optim", "linalg", "random", "distributions", "futures", "fx", "utils", "vision", "viz", "special", "fft", "signal", "masked",
+    "func", "overrides", "hub", "library", "return_types", "types", "testing", "serialization", "accelerator", "amp", "backends", "compiler", "cpu",
     "cuda", "distributed", "jit", "mps", "multiprocessing", "settings", "torch_version", "version", "xpu",
 )  # fmt: skip
 _ROOMS = {  # functions of rooms that a first import need not pay for
@@ -86,6 +86,8 @@ _LAZY = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> _Any:
+    if name == "torch":  # `torch.torch`, which PyTorch has by accident and programs use by mistake
+        return _import_module("chainrule")
     if name in _SUBMODULES:
         return _import_module(f"chainrule.{name}")
     if name in _LAZY:

@@ -15,7 +15,8 @@ def compile(
     model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: str | Callable = "inductor",
     mode: str | None = None, options: dict | None = None, disable: bool = False,
 ) -> Any:  # fmt: skip
-    """`model` itself (a module or a function); without one a decorator. Raises RuntimeError for both `mode` and `options`.
+    """`model` itself (a module or a function); without one a decorator. Raises RuntimeError for both `mode` and `options`,
+    AssertionError for what cannot be called.
 
     Example:
         >>> @compile
@@ -29,7 +30,7 @@ def compile(
             model, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable
         )
     if not callable(model):
-        raise RuntimeError(f"torch.compile takes a module or a function, but got {type(model).__name__}")
+        raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
     return model
 
 

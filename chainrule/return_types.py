@@ -29,6 +29,7 @@ FIELDS = {
     "linalg_slogdet": ("sign", "logabsdet"),
     "linalg_solve_ex": ("result", "info"),
     "linalg_svd": ("U", "S", "Vh"),
+    "_lu_with_info": ("LU", "pivots", "info"),
     "lu_unpack": ("P", "L", "U"),
     "qr": ("Q", "R"),
     "slogdet": ("sign", "logabsdet"),

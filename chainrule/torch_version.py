@@ -8,18 +8,18 @@ from typing import Any
 
 __all__ = ["TorchVersion"]
 
-VERSION = re.compile(r"v?(\d+(?:\.\d+)*)[-_.]?((?:a|alpha|b|beta|c|rc|pre|preview|dev)[-_.]?\d*)?", re.IGNORECASE)
+VERSION = re.compile(r"v?(\d+(?:\.\d+)*)[-_.]?((?:a|alpha|b|beta|c|rc|pre|preview|dev)[-_.]?\d*)?[^+]*(?:\+(.*))?", re.IGNORECASE)
 
 
-def key(version: Any) -> tuple[tuple[int, ...], bool, str]:
-    """What versions are ordered by: the numbers without trailing zeros, then previews before releases. The local part does not count."""
+def key(version: Any) -> tuple[tuple[int, ...], bool, str, str]:
+    """What versions are ordered by: the numbers without trailing zeros, previews before releases, and what follows a plus."""
     found = VERSION.match(str(version))
     if found is None:
         raise ValueError(f"{version!r} is no version: it should start as '2.13.0' does")
     numbers = [int(n) for n in found[1].split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
-    return tuple(numbers), found[2] is None, (found[2] or "").lower()
+    return tuple(numbers), found[2] is None, (found[2] or "").lower(), found[3] or ""
 
 
 class TorchVersion(str):
@@ -39,7 +39,10 @@ class TorchVersion(str):
         return (a > b) - (a < b)
 
     def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other) is True or (VERSION.match(str(other)) is not None and self._order(other) == 0)
+        try:
+            return self._order(other) == 0
+        except ValueError:
+            return False
 
     def __ne__(self, other: object) -> bool:
         return not self == other

@@ -1,7 +1,6 @@
 """Compile every kernel now, so that no later call waits for it: `python -m chainrule.warmup`.
 
-The compiled code is kept on disk, beside the package or, where that cannot be written to, in the user's cache folder
-(or in NUMBA_CACHE_DIR).
+The compiled code is kept on disk, in the user's cache folder or NUMBA_CACHE_DIR.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ def warm_up() -> None:
     rooms = sorted(p.stem for p in (Path(__file__).parent / "kernels").glob("*_numba.py"))
     for room in rooms:
         import_module(f"chainrule.kernels.{room}")
-    from chainrule.kernels.compile_numba import STATED
+    from chainrule.kernels.compile_numba import STATED, Notice
 
+    Notice.said = True
     jobs = [(compiled, types) for compiled, signatures in STATED for types in signatures]
     for compiled, types in tqdm(jobs, desc="chainrule: compiling kernels", unit="kernel"):
         compiled.compile(types)

@@ -10,7 +10,7 @@ from both import agree
 
 import chainrule
 
-# How to make each from parameters of shape (2, 3): a, b positive, r real, p inside of (0, 1), s on the simplex; m positive-definite matrices
+# How to make each from parameters of shape (2, 3): a, b positive, r real, p inside of (0, 1), s on the simplex; m positive definite
 FAMILIES = {
     "Normal": "d.Normal(r, a)",
     "Normal of numbers": "d.Normal(0.5, 2.0)",

@@ -20,6 +20,8 @@ t.linalg.inv(t.eye(2) * 4)
 t.linalg.det(t.eye(3, requires_grad=True) * 2)
 t.linalg.slogdet(t.eye(3, requires_grad=True) * -2)
 t.logdet(-t.eye(3))
+t.slogdet(t.eye(3) * -2)
+t.lu(t.eye(3), get_infos=True)
 t.linalg.solve(t.ones(3, 3), t.ones(3))
 t.linalg.solve(t.eye(3), t.ones(4))
 t.linalg.solve(t.eye(3), t.ones(2, 4))
@@ -88,6 +90,27 @@ t.linalg.cross(t.ones(2, 3), t.ones(3))
 @pytest.mark.parametrize("line", LINES.strip().splitlines())
 def test_lines_agree(line):
     agree(lambda t: repr(eval(line, {"t": t})))
+
+
+INPUT = (
+    "cholesky cholesky_ex cond eig eigh eigvals eigvalsh ldl_factor matrix_exp matrix_norm matrix_rank norm pinv tensorinv vector_norm svd "
+    "qr det inv"
+)
+
+
+@pytest.mark.parametrize("word", ["input", "A", "x"])
+@pytest.mark.parametrize("name", INPUT.split())
+def test_the_first_argument_by_name(name, word):
+    """PyTorch's documentation calls it A, its functions mostly input."""
+
+    def accepted(t):
+        try:
+            getattr(t.linalg, name)(**{word: t.eye(3).reshape(3, 3, 1) if name == "tensorinv" else t.eye(3)})
+        except (TypeError, RuntimeError) as error:
+            return not isinstance(error, TypeError)
+        return True
+
+    assert accepted(chainrule) is accepted(oracle)
 
 
 def matrix(t, shape, kind, seed):

@@ -223,3 +223,21 @@ def test_errors(name):
             ERRORS[name](f, TENSOR[lib](A), TENSOR[lib](CLASSES))
         raised.append((type(info.value).__name__, str(info.value)))
     assert raised[1][0] == raised[0][0] and raised[1][1].startswith(raised[0][1])
+
+
+# Linear maps and their cross entropy in parts
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_linear_cross_entropy_in_parts(reduction):
+    draw = np.random.default_rng(0).standard_normal
+    x, w, b = draw((8, 5)), draw((7, 5)), draw(7)
+    classes, weight = chainrule.tensor([0, 1, 2, 3, 4, 5, 6, -100]), chainrule.tensor(np.abs(draw(7)))
+    options = chainrule.nn.LinearCrossEntropyOptions(batch_chunk_size=3)
+
+    def loss(x, w, b, options=options):
+        return F.linear_cross_entropy(x, w, classes, linear_bias=b, weight=weight, reduction=reduction, options=options)
+
+    inputs = [chainrule.tensor(v, requires_grad=True) for v in (x, w, b)]
+    assert chainrule.autograd.gradcheck(loss, inputs) and chainrule.autograd.gradgradcheck(loss, inputs)
+    np.testing.assert_allclose(loss(*inputs).detach().numpy(), loss(*inputs, options=None).detach().numpy(), rtol=1e-12)

@@ -1,11 +1,13 @@
 """`python -m chainrule`: what a program that says `import torch` finds, and that all else is as when Python runs it."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 import torch
 
 
@@ -122,10 +124,14 @@ def test_exit_status_and_errors(tmp_path):
         assert done.returncode == status and done.stderr.startswith("usage: python -m chainrule")
 
 
-def test_workers_of_a_loader_see_the_same_names(tmp_path):
+@pytest.mark.parametrize("start", ["fork", "spawn", "forkserver"])
+def test_workers_of_a_loader_see_the_same_names(start, tmp_path):
     (tmp_path / "script.py").write_text(code("""
+        import sys
         import torch
         from torch.utils.data import DataLoader, Dataset
+
+        assert torch.__file__.endswith("chainrule/__init__.py"), torch
 
         class Squares(Dataset):
             def __len__(self):
@@ -136,6 +142,73 @@ def test_workers_of_a_loader_see_the_same_names(tmp_path):
                 return F.relu(torch.tensor(float(i * i)))
 
         if __name__ == "__main__":
-            print([batch.tolist() for batch in DataLoader(Squares(), batch_size=4, num_workers=2)])
+            print([batch.tolist() for batch in DataLoader(Squares(), batch_size=4, num_workers=2, multiprocessing_context=sys.argv[1])])
     """))  # fmt: skip
-    assert printed(tmp_path / "script.py") == "[[0.0, 1.0, 4.0, 9.0], [16.0, 25.0, 36.0, 49.0]]\n"
+    assert printed(tmp_path / "script.py", start) == "[[0.0, 1.0, 4.0, 9.0], [16.0, 25.0, 36.0, 49.0]]\n"
+
+
+def test_processes_of_torch_multiprocessing(tmp_path):
+    (tmp_path / "script.py").write_text(code("""
+        import torch
+        import torch.multiprocessing as mp
+
+        def work(rank, weights):
+            assert torch.__file__.endswith("chainrule/__init__.py")
+            if weights.sum() != 3:
+                raise SystemExit(rank + 5)
+
+        if __name__ == "__main__":
+            mp.spawn(work, args=(torch.ones(3),), nprocs=2)
+            try:
+                mp.spawn(work, args=(torch.ones(2),), nprocs=1)
+            except RuntimeError as error:
+                print(error)
+    """))  # fmt: skip
+    assert printed(tmp_path / "script.py") == "process 0 terminated with exit code 5\n"
+
+
+def test_traceback_begins_with_the_program(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import torch\n\ndef f(x):\n    return x @ torch.ones(3)\n\nf(torch.ones(2))\n")
+    said = run(script).stderr
+    first = f'Traceback (most recent call last):\n  File "{script}", line 6, in <module>\n    f(torch.ones(2))\n'
+    assert said.startswith(first + f'  File "{script}", line 4, in f')
+    script.write_text("x = (\n")
+    assert run(script).stderr.startswith(f'  File "{script}", line 1\n')
+
+
+def test_version_is_that_of_the_interface():
+    said = printed("-c", code("""
+        import torch
+        from packaging.version import parse
+        v = torch.__version__
+        print(v.split("+")[0], v >= "2.9", v > "2.13.1", v < (3, 0), v == torch.version.__version__, parse(v) >= parse("2.0"))
+        print([int(n) for n in v.split("+")[0].split(".")], torch.version.cuda)
+    """))  # fmt: skip
+    assert said == f"{torch.__version__.split('+')[0]} True False True True True\n[2, 13, 0] None\n"
+
+
+EINOPS = """
+    import torch
+    from einops import einsum, pack, rearrange, reduce, repeat
+    from einops.layers.torch import EinMix, Rearrange, Reduce
+    torch.manual_seed(0)
+    x = torch.arange(24.0).view(2, 3, 4).requires_grad_()
+    print(rearrange(x, "b c d -> (b c) d").shape, reduce(x, "b c d -> b", "mean").tolist(), repeat(x, "b c d -> b c d k", k=2).shape)
+    print(einsum(x, x, "b c d, b c d -> b").tolist(), reduce(x, "b c d -> c", "max").tolist(), pack([x, x], "* c d")[0].shape)
+    net = torch.nn.Sequential(Rearrange("b c d -> b (c d)"), torch.nn.Linear(12, 2), Reduce("b k -> b", "sum"))
+    net(x).sum().backward()
+    print(net, net(x).tolist(), x.grad.sum().item())
+    mix = EinMix("b c d -> b c e", weight_shape="d e", bias_shape="e", d=4, e=5)
+    print(mix, mix(x).shape)
+"""
+
+
+def test_einops():
+    """A package that supports PyTorch by its names supports this, too."""
+    ours = printed("-c", code(EINOPS))
+    theirs = subprocess.run([sys.executable, "-c", code(EINOPS)], capture_output=True, text=True, check=True).stdout
+    assert ours.count("\n") == theirs.count("\n") > 5
+    number = re.compile(r"-?\d+\.\d+")
+    assert number.sub("#", ours) == number.sub("#", theirs)
+    assert [float(n) for n in number.findall(ours)] == pytest.approx([float(n) for n in number.findall(theirs)], rel=1e-5)

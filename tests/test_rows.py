@@ -71,16 +71,19 @@ ROWS = {
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-def test_softmax_of_rows_with_infinities(name, row):
-    a = np.array([[0.5, -0.5, 2.0], row, [1.0, 2.0, 3.0]], np.float32)
+@pytest.mark.parametrize("count", [1, 200], ids=["small", "compiled"])
+def test_softmax_of_rows_with_infinities(name, row, count):
+    a = np.array([[0.5, -0.5, 2.0] * count, row * count, [1.0, 2.0, 3.0] * count] * count, np.float32)
     want, got = [getattr(f, name)(lib.from_numpy(a), 1).numpy() for lib, f in LIBRARIES]
-    np.testing.assert_allclose(got, want, rtol=1e-6)
+    np.testing.assert_allclose(got, want, rtol=3e-6, atol=1e-35)
 
 
-@pytest.mark.parametrize("shape", [(700, 400), (30000, 10), (2, 3, 50, 1000)])
+@pytest.mark.parametrize("shape", [(200, 300), (8000, 10), (2, 3, 20, 1000)])
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-def test_softmax_of_large_arrays(name, shape):
-    close(lambda f, x: getattr(f, name)(x, -1), 3 * draw(*shape).astype(np.float32))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("center", [0, 100, -100])
+def test_softmax_of_large_arrays(name, shape, dtype, center):
+    close(lambda f, x: getattr(f, name)(x, -1), (center + 3 * draw(*shape)).astype(dtype))
 
 
 def test_softmax_of_transposed_and_expanded_arrays():
@@ -147,7 +150,7 @@ def test_large_norms_are_the_small_ones_in_blocks(monkeypatch):
         small = norm.forward(x, weight, weight, plan, 1e-5)
         grads = norm.backward(x * x, x, weight, small[1], small[3], plan, (True, True, True))
         with monkeypatch.context() as m:
-            m.setattr(norm, "MANY", 10)
+            m.setattr(norm, "WORTH", 10)
             m.setattr(norm, "block", lambda d: 3 * d)
             large = norm.forward(x, weight, weight, plan, 1e-5)
             others = norm.backward(x * x, x, weight, large[1], large[3], plan, (True, True, True))

@@ -185,3 +185,211 @@ def test_misuse(call, error):
     for library in (torch, chainrule):
         with pytest.raises(error):
             call(library)
+
+
+# Whole modules
+
+
+MODULES = {
+    "Linear": lambda nn: nn.Linear(4, 3), "MultiheadAttention": lambda nn: nn.MultiheadAttention(4, 2), "LSTM": lambda nn: nn.LSTM(4, 5, 2),
+    "GRU": lambda nn: nn.GRU(4, 5, bidirectional=True), "RNN": lambda nn: nn.RNN(4, 5, nonlinearity="relu"),
+    "LSTMCell": lambda nn: nn.LSTMCell(4, 5), "Embedding": lambda nn: nn.Embedding(9, 3, padding_idx=0),
+    "EmbeddingBag": lambda nn: nn.EmbeddingBag(9, 3), "TransformerEncoderLayer": lambda nn: nn.TransformerEncoderLayer(4, 2, 8),
+    "gelu encoder": lambda nn: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, activation=nn.functional.gelu), 2, None, False),
+    "convolutions": lambda nn: nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, padding_mode="circular"), nn.BatchNorm2d(4), nn.PReLU(4), nn.MaxPool2d(2),
+        nn.InstanceNorm2d(4, affine=True), nn.ConvTranspose2d(4, 2, 2), nn.Upsample(scale_factor=2), nn.GroupNorm(2, 2),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.LazyLinear(3),
+    ),
+    "activations": lambda nn: nn.Sequential(
+        nn.GELU("tanh"), nn.SiLU(), nn.Softplus(2), nn.ELU(), nn.Hardtanh(), nn.Threshold(0.1, 0.2), nn.LogSoftmax(-1), nn.Identity()
+    ),
+    "norms": lambda nn: nn.Sequential(nn.LayerNorm(4), nn.RMSNorm(4), nn.Dropout(0.2), nn.Tanh()),
+    "containers": lambda nn: nn.ModuleDict({"a": nn.ModuleList([nn.Linear(2, 2)]), "b": nn.ParameterList([nn.Linear(1, 2).weight])}),
+    "ParameterDict": lambda nn: nn.ParameterDict({"a": nn.Linear(2, 2).weight}),
+    "DataParallel": lambda nn: nn.DataParallel(nn.Linear(4, 3)),
+    "losses": lambda nn: nn.ModuleList([nn.CrossEntropyLoss(label_smoothing=0.1), nn.CTCLoss(), nn.HuberLoss()]),
+    "spectral norm": lambda nn: nn.utils.spectral_norm(nn.Linear(4, 3)),
+}  # fmt: skip
+INPUTS = {"LSTM": (3, 2, 4), "GRU": (3, 2, 4), "RNN": (3, 2, 4), "Embedding": None, "EmbeddingBag": None, "containers": None,
+          "losses": None,
+          "ParameterDict": None, "convolutions": (2, 1, 6, 6), "MultiheadAttention": None, "gelu encoder": (3, 2, 4),
+          "TransformerEncoderLayer": (3, 2, 4)}  # fmt: skip
+
+
+@pytest.mark.parametrize(("writer", "reader"), [(torch, chainrule), (chainrule, torch), (chainrule, chainrule)])
+@pytest.mark.parametrize("name", MODULES)
+def test_whole_modules(name, writer, reader):
+    """A pickled network arrives as the reader's own classes, computes the same and can be trained on."""
+    shape = INPUTS.get(name, (2, 4))
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32) if shape else None
+    model = MODULES[name](writer.nn)
+    if shape:
+        model(writer.from_numpy(x))
+    model.eval()
+    got = reader.load(io.BytesIO(bytes_of(model, writer)), weights_only=False)
+    assert all(type(m).__module__.startswith(reader.__name__) for m in got.modules()) and repr(got) == repr(model)
+    assert list(got.state_dict()) == list(model.state_dict())
+    if shape:
+        first = lambda y: y[0] if isinstance(y, tuple) else y
+        expected = first(model(writer.from_numpy(x))).detach().numpy()
+        np.testing.assert_allclose(first(got(reader.from_numpy(x))).detach().numpy(), expected, atol=1e-5)
+        y = first(got.train()(reader.from_numpy(x)))
+        if y.requires_grad:
+            y.sum().backward()
+            assert any(p.grad is not None for p in got.parameters())
+
+
+def test_names_are_those_of_pytorch():
+    """Every class and function that a pickle may name is found there under the name that is written."""
+    from importlib import import_module
+    from types import FunctionType
+
+    from chainrule.serialization.names import theirs
+
+    rooms = ("nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "nn.utils.prune", "optim", "optim.lr_scheduler", "utils.data")
+    checked = 0
+    for room in rooms:
+        for name, thing in vars(import_module(f"chainrule.{room}")).items():
+            there = getattr(import_module(f"torch.{room}"), name, None)
+            if there is None or name.startswith("_") or not isinstance(thing, (type, FunctionType)) or (place := theirs(thing)) is None:
+                continue
+            found = import_module(place[0])
+            for part in place[1].split("."):
+                found = getattr(found, part)
+            assert found is there, (room, name, place)
+            assert not isinstance(thing, type) or place == (there.__module__, there.__qualname__), (name, place)
+            checked += 1
+    assert checked > 400
+
+
+@pytest.mark.parametrize(("writer", "reader"), [(torch, chainrule), (chainrule, torch), (chainrule, chainrule)])
+def test_functions_and_attributes(writer, reader):
+    """Functions travel by name; a tensor keeps the attributes that it was given."""
+    t, p = writer.ones(2), writer.nn.Parameter(writer.zeros(2))
+    t.note, p.note = "mine", [1]
+    functions = [writer.relu, writer.nn.functional.gelu, writer.nn.functional.cross_entropy, writer.nn.init.xavier_uniform_, writer.add]
+    got = reader.load(io.BytesIO(bytes_of([t, p, functions, writer.strided], writer)), weights_only=False)
+    assert got[0].note == "mine" and got[1].note == [1] and isinstance(got[1], reader.nn.Parameter)
+    x = reader.tensor([-1.0, 2.0])
+    assert got[2][0](x).tolist() == [0, 2] and got[2][1](x).tolist() == reader.nn.functional.gelu(x).tolist()
+    assert got[3] is reader.strided and got[2][3] is reader.nn.init.xavier_uniform_ and got[2][4](x, x).tolist() == [-2, 4]
+    plain = reader.load(io.BytesIO(bytes_of([t, p], writer)))
+    assert plain[0].note == "mine" and plain[1].note == [1]
+
+
+def test_attributes_cannot_replace_what_a_tensor_is_made_of():
+    class Loose:
+        def __reduce__(self):
+            from torch._tensor import _rebuild_from_type_v2
+            from torch._utils import _rebuild_tensor_v2
+
+            storage = torch.ones(1).untyped_storage()
+            typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True)
+            return _rebuild_from_type_v2, (_rebuild_tensor_v2, torch.Tensor, (typed, 0, (1,), (1,), False, {}), {"_data": "broken"})
+
+    with pytest.raises(pickle.UnpicklingError, match="no attribute '_data' to set"):
+        chainrule.load(io.BytesIO(bytes_of(Loose())))
+
+
+# safetensors
+
+
+SAFE = {
+    "a": torch.arange(6.0).view(2, 3), "bfloat16": torch.tensor([1.5, -2]).bfloat16(), "int": torch.tensor([1, -2]),
+    "empty": torch.empty(0, 3),
+    "scalar": torch.tensor(2.5), "bool": torch.tensor([True, False]), "half": torch.tensor([0.5]).half(),
+    "byte": torch.tensor([7], dtype=torch.uint8),
+    "double": torch.tensor([0.1], dtype=torch.double), "uint16": torch.tensor([9], dtype=torch.uint16), "complex": torch.tensor([1 + 2j]),
+}  # fmt: skip
+
+
+def test_safetensors_both_ways(tmp_path):
+    from safetensors import safe_open, torch as theirs
+
+    from chainrule.utils import safetensors as ours
+
+    theirs.save_file(SAFE, tmp_path / "theirs", metadata={"format": "pt"})
+    for got in (ours.load_file(tmp_path / "theirs"), ours.load((tmp_path / "theirs").read_bytes())):
+        assert {k: (str(t.dtype), tuple(t.shape), t.tolist()) for k, t in got.items()} == {
+            k: (str(t.dtype), tuple(t.shape), t.tolist()) for k, t in SAFE.items()
+        }
+        got["a"].add_(1)  # its memory is its own
+    ours.save_file(ours.load_file(tmp_path / "theirs"), tmp_path / "ours", metadata={"format": "pt", "step": "3"})
+    assert ours.load(ours.save({"x": chainrule.ones(2)}))["x"].tolist() == [1, 1]
+    back = theirs.load_file(tmp_path / "ours")
+    assert back.keys() == SAFE.keys() and all(torch.equal(back[k], SAFE[k]) and back[k].dtype == SAFE[k].dtype for k in SAFE)
+    with safe_open(tmp_path / "ours", framework="np") as file:
+        assert file.metadata() == {"format": "pt", "step": "3"}
+
+
+def test_safetensors_of_a_model_with_tied_weights(tmp_path):
+    from safetensors import torch as theirs
+
+    from chainrule.utils import safetensors as ours
+
+    def tied(nn):
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        model[1].weight = model[0].weight
+        return model
+
+    model, other = tied(chainrule.nn), tied(torch.nn)
+    ours.save_model(model, str(tmp_path / "x"))
+    assert theirs.load_model(other, str(tmp_path / "x")) == (set(), [])
+    assert other[0].weight.tolist() == model[0].weight.tolist() and other[1].bias.tolist() == model[1].bias.tolist()
+    theirs.save_model(other, str(tmp_path / "y"))
+    fresh = tied(chainrule.nn)
+    assert ours.load_model(fresh, tmp_path / "y") == (set(), [])
+    assert fresh[1].weight is fresh[0].weight and fresh[0].weight.tolist() == other[0].weight.tolist()
+    for library, save, load in ((chainrule, ours.save_model, ours.load_model), (torch, theirs.save_model, theirs.load_model)):
+        save(library.nn.Linear(3, 3), str(tmp_path / "z"))
+        wide = library.nn.Sequential(library.nn.Linear(3, 3))
+        with pytest.raises(RuntimeError) as raised:
+            load(wide, str(tmp_path / "z"))
+        assert str(raised.value).splitlines() == [
+            "Error(s) in loading state_dict for Sequential:", '    Missing key(s) in state_dict: "0.bias", "0.weight"',
+            '    Unexpected key(s) in state_dict: "bias", "weight"',
+        ]  # fmt: skip
+        assert load(wide, str(tmp_path / "z"), strict=False) == ({"0.bias", "0.weight"}, ["bias", "weight"])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: {"a": t.ones(2, 3).t()},
+        lambda t: (lambda x: {"a": x, "b": x})(t.ones(2)),
+        lambda t: (lambda x: {"a": x[:3], "b": x[2:]})(t.ones(4)),
+        lambda t: [t.ones(1)],
+        lambda t: {"a": 3},
+    ],
+)
+def test_safetensors_refuse(make, tmp_path):
+    from safetensors import torch as theirs
+
+    from chainrule.utils import safetensors as ours
+
+    with pytest.raises((RuntimeError, ValueError)) as expected:
+        theirs.save_file(make(torch), tmp_path / "x")
+    with pytest.raises(type(expected.value)):
+        ours.save_file(make(chainrule), tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_parts_of_one_tensor_are_two(tmp_path):
+    from chainrule.utils import safetensors as ours
+
+    x = chainrule.arange(4)
+    ours.save_file({"a": x[:2], "b": x[2:]}, tmp_path / "x")
+    assert {k: t.tolist() for k, t in ours.load_file(tmp_path / "x").items()} == {"a": [0, 1], "b": [2, 3]}
+
+
+def test_damaged_safetensors_are_refused(tmp_path):
+    from safetensors import SafetensorError
+
+    from chainrule.utils import safetensors as ours
+
+    data = ours.save({"x": chainrule.ones(5)})
+    for broken in (data[:-1], data[:4], b"", b"\xff" * 8 + data[8:]):
+        (tmp_path / "x").write_bytes(broken)
+        with pytest.raises((SafetensorError, OSError)):
+            ours.load_file(tmp_path / "x")

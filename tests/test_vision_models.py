@@ -81,7 +81,7 @@ def undrawn(monkeypatch):
         monkeypatch.setattr(chainrule.nn.init, name, lambda tensor, *_, **__: tensor)
 
 
-@pytest.mark.parametrize("name", [n for n in ours.list_models()])
+@pytest.mark.parametrize("name", ours.list_models())
 def test_has_the_published_parameters(undrawn, name):
     first = next(iter(theirs.get_model_weights(name)))
     kwargs = {"image_size": first.meta["min_size"][0]} if name.startswith("vit") else {}
@@ -106,7 +106,7 @@ def test_the_registry():
         del ours.BUILTIN_MODELS["tiny"]
 
 
-@pytest.mark.parametrize("name", [n for n in ours.list_models()])
+@pytest.mark.parametrize("name", ours.list_models())
 def test_weights_are_listed_as_published(name):
     mine, reference = ours.get_model_weights(name), theirs.get_model_weights(name)
     assert mine.__name__ == reference.__name__ and list(mine.__members__) == list(reference.__members__)
@@ -261,7 +261,8 @@ def test_mlps_of_old_transformers():
         state[key.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2.")] = value
     assert "encoder.layers.encoder_layer_0.mlp.linear_2.bias" in state
     model.load_state_dict(state)
-    np.testing.assert_array_equal(model.encoder.layers[0].mlp[3].weight.detach().numpy(), state["encoder.layers.encoder_layer_0.mlp.linear_2.weight"].numpy())
+    expected = state["encoder.layers.encoder_layer_0.mlp.linear_2.weight"].numpy()
+    np.testing.assert_array_equal(model.encoder.layers[0].mlp[3].weight.detach().numpy(), expected)
 
 
 @pytest.mark.parametrize("heads", [False, True])

@@ -6,8 +6,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from pictures import plain, same, torchvision
+from PIL import Image
 
 import chainrule
 from chainrule import vision
@@ -92,7 +92,8 @@ FUNCTIONS = {
     "five": functional("five_crop", 9),
     "five large": functional("five_crop", 90),
     "ten": functional("ten_crop", (9, 8), True),
-    **{f"{name} {v}": functional(f"adjust_{name}", v) for name in ("brightness", "contrast", "saturation", "sharpness") for v in (0.0, 1.7, -1.0)},
+    **{f"{name} {v}": functional(f"adjust_{name}", v)
+       for name in ("brightness", "contrast", "saturation", "sharpness") for v in (0.0, 1.7, -1.0)},
     **{f"hue {v}": functional("adjust_hue", v) for v in (0.3, -0.31, 0.7)},
     "gamma": functional("adjust_gamma", 0.7, 1.1),
     "negative gamma": functional("adjust_gamma", -0.7),
@@ -187,6 +188,13 @@ MADE = {
     "RandomAdjustSharpness": lambda lib, m: m.RandomAdjustSharpness(1.7, 0.8),
     "RandomAutocontrast": lambda lib, m: m.RandomAutocontrast(),
     "RandomEqualize": lambda lib, m: m.RandomEqualize(0.9),
+    **{f"AutoAugment {name}": (lambda lib, m, name=name: m.AutoAugment(m.AutoAugmentPolicy[name], fill=3)) for name in (
+        "IMAGENET", "CIFAR10", "SVHN")},
+    "RandAugment": lambda lib, m: m.RandAugment(3, 7),
+    "RandAugment in colour": lambda lib, m: m.RandAugment(fill=[1, 2, 3], interpolation=m.InterpolationMode.BILINEAR),
+    "TrivialAugmentWide": lambda lib, m: m.TrivialAugmentWide(),
+    "AugMix": lambda lib, m: m.AugMix(5, 2, alpha=0.7),
+    "AugMix of shades": lambda lib, m: m.AugMix(chain_depth=1, all_ops=False, fill=4),
     "RandomApply": lambda lib, m: m.RandomApply([m.RandomHorizontalFlip(), m.ColorJitter(0.3)], 0.6),
     "RandomChoice": lambda lib, m: m.RandomChoice([m.RandomHorizontalFlip(1), m.RandomVerticalFlip(1)], [0.1, 0.9]),
     "RandomOrder": lambda lib, m: m.RandomOrder([m.RandomHorizontalFlip(1), m.RandomCrop(9)]),
@@ -195,13 +203,13 @@ MADE = {
 
 @pytest.mark.parametrize("make", MADE.values(), ids=MADE)
 def test_transforms(make):
-    """Three in a row, so that each draws on from the one before; and how the transform prints."""
+    """Several in a row, so that each draws on from the one before; and how the transform prints."""
 
-    def thrice(lib, m, x):
+    def in_a_row(lib, m, x):
         transform = make(lib, m)
-        return [repr(transform), *(transform(x) for _ in range(3))]
+        return [repr(transform), *(transform(x) for _ in range(4))]
 
-    agree(thrice, ("bytes", "floats", "grey", "batch", "RGB", "L", "P"))
+    agree(in_a_row, ("bytes", "floats", "grey", "batch", "RGB", "L", "P"))
 
 
 def test_linear_transformation():
@@ -212,7 +220,7 @@ def test_linear_transformation():
 
 
 REFUSED = [
-    lambda lib, m: m.Resize("a"),
+    lambda lib, m: m.Resize({}),
     lambda lib, m: m.Resize((1, 2, 3)),
     lambda lib, m: m.Resize(3.5),
     lambda lib, m: m.CenterCrop((1, 2, 3)),
@@ -247,6 +255,8 @@ REFUSED = [
     lambda lib, m: m.RandomErasing(scale=(0.5, 2)),
     lambda lib, m: m.RandomErasing(value="x"),
     lambda lib, m: m.RandomErasing(value={}),
+    lambda lib, m: m.AugMix(11),
+    lambda lib, m: m.AutoAugment("imagenet"),
     lambda lib, m: m.RandomChoice(3),
     lambda lib, m: m.RandomChoice([len], 3),
     lambda lib, m: m.LinearTransformation(lib.ones(3, 4), lib.ones(3)),
@@ -289,8 +299,8 @@ def test_gradients_flow_through():
     for lib, m in SIDES:
         lib.manual_seed(0)
         x = lib.tensor(PICTURES["doubles"], requires_grad=True)
-        chain = [m.Pad(2, padding_mode="symmetric"), m.RandomRotation(20, m.InterpolationMode.BILINEAR), m.RandomCrop(18), m.GaussianBlur(3)]
-        chain += [m.ColorJitter(0.3, 0.3, 0.3), m.Resize(12), m.Normalize([0.5], [0.2])]
+        chain = [m.Pad(2, padding_mode="symmetric"), m.RandomRotation(20, m.InterpolationMode.BILINEAR), m.RandomCrop(18)]
+        chain += [m.GaussianBlur(3), m.ColorJitter(0.3, 0.3, 0.3), m.Resize(12), m.Normalize([0.5], [0.2])]
         m.Compose(chain)(x).square().sum().backward()
         results.append(x.grad.numpy())
     np.testing.assert_allclose(*results, rtol=1e-5, atol=1e-5)

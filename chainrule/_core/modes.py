@@ -7,6 +7,7 @@ not zero does an op look at `local`, the calling thread's own settings.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 
 class _State:
@@ -29,6 +30,7 @@ class _Local(threading.local):
     create_graph = False  # whether the backward pass now running records itself
     task: tuple | None = None  # the backward pass now running, see autograd.engine.run
     running: object = None  # under anomaly mode, the node whose backward is running
+    watch: Callable | None = None  # what makes the results of primitives instead of them, see utils.selective
     transforms = 0  # how many of func's transforms are running
     batching: tuple = ()  # the calls of vmap now running, a stack of kernels.batched.Level
 

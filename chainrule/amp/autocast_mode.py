@@ -28,8 +28,8 @@ LOWER = frozenset("""
 FULL = frozenset("""
     adaptive_avg_pool3d avg_pool3d binary_cross_entropy binary_cross_entropy_with_logits cdist cholesky cholesky_inverse cholesky_solve
     cosine_embedding_loss cross_entropy ctc_loss grid_sample hinge_embedding_loss huber_loss inverse kl_div l1_loss margin_ranking_loss
-    max_pool3d max_unpool2d max_unpool3d mse_loss multi_margin_loss multilabel_margin_loss nanquantile nll_loss orgqr ormqr pinverse poisson_nll_loss
-    polar prod quantile smooth_l1_loss soft_margin_loss stft trace triplet_margin_loss view_as_complex
+    max_pool3d max_unpool2d max_unpool3d mse_loss multi_margin_loss multilabel_margin_loss nanquantile nll_loss
+    orgqr ormqr pinverse poisson_nll_loss polar prod quantile smooth_l1_loss soft_margin_loss stft trace triplet_margin_loss view_as_complex
 """.split())  # noqa: SIM905
 DEVICES = ("cpu", "cuda", "xpu", "hpu", "mps", "mtia", "xla")
 

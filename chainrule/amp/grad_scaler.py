@@ -32,7 +32,8 @@ class _Progress:
     __slots__ = ("stage", "found_inf")
 
     def __init__(self) -> None:
-        self.stage, self.found_inf = OptState.READY, None
+        self.stage = OptState.READY
+        self.found_inf: bool | None = None
 
 
 class GradScaler:
@@ -75,7 +76,7 @@ class GradScaler:
             if self._scale is None:
                 self._scale = wrap(np.full((), self._init_scale, np.float32))
                 self._growth_tracker = wrap(np.full((), self._init_growth_tracker, np.int32))
-            return outputs * self._scale
+            return outputs * self._scale  # type: ignore[operator]
         if isinstance(outputs, Iterable):
             scaled = map(self.scale, outputs)
             return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled  # type: ignore[call-arg]
@@ -143,7 +144,7 @@ class GradScaler:
                 scale.mul_(self._backoff_factor)
                 tracker.fill_(0)
             elif int(tracker) + 1 == self._growth_interval:
-                grown = scale * self._growth_factor
+                grown = scale * self._growth_factor  # type: ignore[operator]
                 if np.isfinite(grown._data):
                     scale.copy_(grown)
                 tracker.fill_(0)

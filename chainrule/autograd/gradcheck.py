@@ -619,7 +619,7 @@ def random_cotangent(like: Tensor, scattered: bool) -> Tensor:
 
     shape: Sequence[int] = like._data.shape
     parts = [rand(shape)._data.astype(np.float64) * 2 - 1 for _ in range(1 + is_complex(like))]
-    array = (parts[0] + 1j * parts[1] if len(parts) > 1 else parts[0]).astype(like._data.dtype)
+    array = np.asarray(parts[0] + 1j * parts[1] if len(parts) > 1 else parts[0], like._data.dtype)  # without dimensions a number
     if scattered and array.size > 1:
         array = np.repeat(array, 2, -1)[..., ::2]
     return wrap(array).requires_grad_()

@@ -23,7 +23,7 @@ from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable, overwrite
 from chainrule.ops.pointwise import where
 from chainrule.ops.pointwise_form import Pointwise
-from chainrule.ops.primitive import INEXACT, MultiNode, Primitive, argument_names, conjugate, edge_of
+from chainrule.ops.primitive import INEXACT, MultiNode, Primitive, argument_names, as_array, bare, conjugate, edge_of
 from chainrule.tensor import Tensor, wrap
 
 local = modes.local
@@ -40,6 +40,8 @@ def push_forward(op: Primitive, inputs: Sequence, statics: tuple, outs: list, no
             continue
         if not op.differentiable or not any([out._data.dtype in INEXACT for out in outs]):
             continue
+        if node is None and local.dual_level == 0 and not op.view and push_arrays(op, inputs, statics, outs, tangents):
+            return
         with below(level):
             found = pushed(op, inputs, statics, outs, tangents)
         for out, tangent in zip(outs, found, strict=True):
@@ -50,6 +52,51 @@ def push_forward(op: Primitive, inputs: Sequence, statics: tuple, outs: list, no
         theirs = [tuple([tangents_of(t) for t in value]) if isinstance(value, (tuple, list)) else tangents_of(value) for value in saved]
         if any(theirs):
             node.ensure_extra().tangents = theirs
+
+
+def push_arrays(op: Primitive, inputs: Sequence, statics: tuple, outs: list, tangents: list) -> bool:
+    """Push tangents that have no history as arrays, as first-order backward does its cotangents; False if that cannot be."""
+    known = [t for t in tangents if t is not None]
+    if any([t.requires_grad for t in known]) or (op.jvp is None and not op.linear and not isinstance(op, Pointwise)):
+        return False
+    arrays, slopes = bare(tuple(inputs)), bare(tuple(tangents))
+    results = [out._data for out in outs]
+    if isinstance(op, Pointwise):
+        if results[0].dtype.kind == "c" or any([t.dtype.kind == "c" for t in slopes if t is not None]):
+            return False
+        found: Sequence = [slope_of(op, arrays, results[0], slopes)]
+    elif op.jvp is not None:
+        found = push_by_rule(op, arrays, statics, results, slopes)
+    else:
+        found = push_linear(op, arrays, statics, slopes)
+    for out, slope in zip(outs, found, strict=True):
+        if slope is not None and out._data.dtype in INEXACT:
+            hold(out, 0, wrap(as_array(slope)))
+    return True
+
+
+def slope_of(op: Pointwise, arrays: tuple, result: Any, slopes: Sequence) -> Any:
+    """`push_pointwise` for real arrays."""
+    total = None
+    given = dict(zip(op.inputs, arrays, strict=False), y=result)
+    for name, t in zip(op.inputs, slopes, strict=False):
+        rule = op.rules.get(name)
+        if t is None or rule is None:
+            continue
+        if not callable(rule):
+            part = t if rule == 1 else -t
+        else:
+            names = argument_names(rule)
+            part = rule(*[t if n == "g" else given[n] if n in given else asked(given, n) for n in names])
+            part = part if "g" in names else t * part
+        total = part if total is None else total + part
+    return total if total is None or total.shape == result.shape else np.broadcast_to(total, result.shape).copy()
+
+
+def asked(given: dict, name: str) -> Any:
+    """The shape or type of an array that a rule asks for."""
+    source, _, what = name.rpartition("_")
+    return np.shape(given[source]) if what == "shape" else getattr(given[source], what, None)
 
 
 def pushed(op: Primitive, inputs: Sequence, statics: tuple, outs: list, tangents: list) -> Sequence:
@@ -64,13 +111,12 @@ def pushed(op: Primitive, inputs: Sequence, statics: tuple, outs: list, tangents
 
 
 def read(op: Primitive, name: str, inputs: Sequence, statics: tuple, outs: list) -> Any:
-    """What a rule asks for by `name`; arrays as Tensors."""
+    """What a rule asks for by `name`."""
     if name in op.outputs:
         return outs if op.variadic == "outputs" else outs[op.outputs.index(name)]
     if name in op.inputs:
         return tuple(inputs) if op.variadic is True else inputs[op.inputs.index(name)]
-    arrays = tuple([t._data if isinstance(t, Tensor) else t for t in inputs])
-    return op.look_up(name, inputs, arrays, statics, outs, [])
+    return op.look_up(name, inputs, bare(tuple(inputs)), statics, [t if isinstance(t, Tensor) else wrap(t) for t in outs], [])
 
 
 def push_pointwise(op: Pointwise, inputs: Sequence, out: Tensor, tangents: list) -> Tensor | None:
@@ -109,8 +155,8 @@ def kept(d: Any, t: Tensor) -> Tensor:
     return where(d == 0, 0, d * t)
 
 
-def zeros_as(t: Any) -> Tensor:
-    return wrap(np.zeros_like(t._data if isinstance(t, Tensor) else t))
+def zeros_as(t: Any) -> Any:
+    return wrap(np.zeros_like(t._data)) if isinstance(t, Tensor) else np.zeros_like(t)
 
 
 def add_up(totals: Sequence | None, parts: Any) -> Sequence:

@@ -7,9 +7,9 @@ from typing import Any
 import chainrule as torch
 from chainrule._core.types import Size
 from chainrule.distributions import constraints
+from chainrule.distributions.base_transforms import ComposeTransform, Transform, widened
 from chainrule.distributions.discrete import Categorical
 from chainrule.distributions.distribution import Distribution, Family
-from chainrule.distributions.transforms import ComposeTransform, Transform, widened
 from chainrule.distributions.utils import _sum_rightmost
 from chainrule.tensor import Tensor
 
@@ -128,7 +128,8 @@ class TransformedDistribution(Family):
         return self._forward(self.base_dist.rsample(sample_shape))
 
     def _log_prob(self, value: Tensor) -> Tensor:
-        event_dim, log_prob, y = len(self.event_shape), 0.0, value
+        event_dim, y = len(self.event_shape), value
+        log_prob: Any = 0.0
         for transform in reversed(self.transforms):
             x = transform.inv(y)
             event_dim += transform.domain.event_dim - transform.codomain.event_dim

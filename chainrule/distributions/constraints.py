@@ -173,11 +173,11 @@ def simple(name: str, check: Callable, discrete: bool = False, event_dim: int = 
     return type(name, (base,), members)()
 
 
-def whole(value: Tensor) -> Tensor:
+def whole(value: Any) -> Any:
     return value % 1 == 0
 
 
-def binary(value: Tensor) -> Tensor:
+def binary(value: Any) -> Tensor:
     return (value == 0) | (value == 1)
 
 

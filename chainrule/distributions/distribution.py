@@ -298,7 +298,7 @@ class ExponentialFamily(Distribution):
         natural = [p.detach().requires_grad_() for p in self._natural_params]
         normalizer = self._log_normalizer(*natural)
         slopes = torch.autograd.grad(normalizer.sum(), natural, create_graph=True)
-        result = normalizer - self._mean_carrier_measure
+        result: Any = normalizer - self._mean_carrier_measure
         for p, g in zip(natural, slopes, strict=True):
             result = result - (p * g).reshape(self._batch_shape + (-1,)).sum(-1)
         return result

@@ -22,7 +22,6 @@ from chainrule.distributions.distribution import Distribution, ExponentialFamily
 from chainrule.distributions.matrices import (
     LowRankMultivariateNormal,
     MultivariateNormal,
-    _batch_lowrank_logdet,
     _batch_lowrank_mahalanobis,
     _batch_mahalanobis,
     log_diagonal,
@@ -270,7 +269,7 @@ def solved(tril: Tensor, a: Tensor) -> Tensor:
 def log_det(d: Any) -> Tensor:
     if isinstance(d, MultivariateNormal):
         return 2 * log_diagonal(d._unbroadcasted_scale_tril)
-    return _batch_lowrank_logdet(*d._low_rank, d._capacitance_tril)
+    return d._log_det()
 
 
 def roots(d: Any) -> list[Tensor]:

@@ -40,7 +40,7 @@ def _precision_to_scale_tril(P: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(inverse, torch.eye(P.shape[-1], dtype=P.dtype), upper=False)
 
 
-def log_diagonal(tril: Tensor) -> Tensor:
+def log_diagonal(tril: Tensor) -> Any:
     return tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
@@ -157,7 +157,10 @@ class LowRankMultivariateNormal(Family):
     support = constraints.real_vector
     has_rsample = True
     mean = mode = property(lambda self: self.loc)
-    _low_rank = property(lambda self: (self._unbroadcasted_cov_factor, self._unbroadcasted_cov_diag))
+
+    @property
+    def _low_rank(self) -> tuple[Tensor, Tensor]:
+        return self._unbroadcasted_cov_factor, self._unbroadcasted_cov_diag
 
     def __init__(self, loc: Tensor, cov_factor: Tensor, cov_diag: Tensor, validate_args: bool | None = None) -> None:
         if loc.dim() < 1:
@@ -208,13 +211,17 @@ class LowRankMultivariateNormal(Family):
         return self.loc + _batch_mv(factor, along) + diagonal.sqrt() * _standard_normal(shape, self.loc.dtype)
 
     def _log_prob(self, value: Tensor) -> Tensor:
-        distance = _batch_lowrank_mahalanobis(*self._low_rank, value - self.loc, self._capacitance_tril)
-        log_det = _batch_lowrank_logdet(*self._low_rank, self._capacitance_tril)
+        factor, diagonal = self._low_rank
+        distance = _batch_lowrank_mahalanobis(factor, diagonal, value - self.loc, self._capacitance_tril)
+        log_det = self._log_det()
         return -0.5 * (self._event_shape[0] * math.log(2 * math.pi) + log_det + distance)
 
     def entropy(self) -> Tensor:
-        log_det = _batch_lowrank_logdet(*self._low_rank, self._capacitance_tril)
-        return (0.5 * (self._event_shape[0] * (1.0 + math.log(2 * math.pi)) + log_det)).expand(self._batch_shape)
+        return (0.5 * (self._event_shape[0] * (1.0 + math.log(2 * math.pi)) + self._log_det())).expand(self._batch_shape)
+
+    def _log_det(self) -> Tensor:
+        factor, diagonal = self._low_rank
+        return _batch_lowrank_logdet(factor, diagonal, self._capacitance_tril)
 
 
 def _mvdigamma(x: Tensor, p: int) -> Tensor:

@@ -19,6 +19,8 @@ def require_tensor(function: str, value: Any, name: str = "input", position: int
 
 def wrap_dim(dim: Any, ndim: int, *, scalar_ok: bool = True) -> int:
     """A dimension counted from the front; a 0-dim tensor has dimensions 0 and -1 unless `scalar_ok` is False."""
+    if dim.__class__ is int and -ndim <= dim < ndim:
+        return dim % ndim
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
     dim = dim.__index__()
@@ -34,6 +36,8 @@ def wrap_dims(dim: Any, ndim: int, *, empty_is_all: bool = True) -> tuple[int, .
     """`dim` as a tuple of distinct dimensions; None (and, by default, an empty list) means all and gives None. 0-dim tensors give ()."""
     if dim is None:
         return None
+    if dim.__class__ is int and -ndim <= dim < ndim:
+        return (dim % ndim,)
     many = tuple(dim) if isinstance(dim, (list, tuple)) else (dim,)
     if not many and empty_is_all:
         return None
@@ -48,6 +52,8 @@ def as_shape(function: str, shape: tuple) -> tuple[int, ...]:
     """The sizes given as `f(2, 3)`, `f((2, 3))` or `f(Size)`, as a tuple of ints."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = tuple(shape[0])
+    if all([n.__class__ is int for n in shape]):
+        return shape
     for i, n in enumerate(shape):
         if isinstance(n, bool) or not hasattr(n, "__index__"):
             raise TypeError(f"{function}(): argument 'size' must be tuple of ints, but found element of type {type(n).__name__} at pos {i}")

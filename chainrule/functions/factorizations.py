@@ -119,24 +119,26 @@ def reflect(A: Tensor, tau: Tensor, other: Tensor, adjoint: bool, from_last: boo
 
 
 @public
-def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False, *, out: Tensor | None = None) -> Tensor:
-    """Q @ other, or other @ Q if not `left`, for the Q (..., m, m) of `geqrf`; Q.mH if `transpose`."""
-    for position, (name, t) in enumerate((("input", input), ("tau", tau), ("other", other)), 1):
+def ormqr(
+    input: Tensor, input2: Tensor, input3: Tensor, left: bool = True, transpose: bool = False, *, out: Tensor | None = None
+) -> Tensor:
+    """Q @ input3, or input3 @ Q if not `left`, for the Q (..., m, m) of `geqrf`'s (input, input2); Q.mH if `transpose`."""
+    for position, (name, t) in enumerate((("input", input), ("input2", input2), ("input3", input3)), 1):
         require_tensor("ormqr", t, name, position)
     require_float("torch.ormqr", input)
-    if input._data.ndim < 2 or other._data.ndim < 2:
+    if input._data.ndim < 2 or input3._data.ndim < 2:
         raise RuntimeError("torch.ormqr: input must have at least 2 dimensions.")
-    size = other._data.shape[-2 if left else -1]
-    if size < tau._data.shape[-1]:
+    size = input3._data.shape[-2 if left else -1]
+    if size < input2._data.shape[-1]:
         raise RuntimeError(f"torch.ormqr: other.shape[{-2 if left else -1}] must be greater than or equal to tau.shape[-1]")
     if size != input._data.shape[-2]:
         raise RuntimeError(f"torch.ormqr: other.shape[{-2 if left else -1}] must be equal to input.shape[-2]")
-    if tau._data.shape[-1] > min(input._data.shape[-2:]):
+    if input2._data.shape[-1] > min(input._data.shape[-2:]):
         raise RuntimeError("torch.ormqr: tau.shape[-1] must be equal to min(input.shape[-2], input.shape[-1])")
     if left:
-        result = reflect(input, tau, other, transpose, not transpose)
+        result = reflect(input, input2, input3, transpose, not transpose)
     else:
-        result = ops.T(reflect(input, tau, ops.T(other), not transpose, transpose))
+        result = ops.T(reflect(input, input2, ops.T(input3), not transpose, transpose))
     return finish("ormqr", result, out)
 
 

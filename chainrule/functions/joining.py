@@ -23,8 +23,7 @@ from chainrule.tensor import Tensor, root_memory, wrap
 
 def alike(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     """The tensors in the type that they promote to."""
-    first = tensors[0]._data.dtype
-    if all([t._data.dtype is first for t in tensors]):
+    if len({t._data.dtype for t in tensors}) == 1:
         return tensors
     common = result_type(tensors)
     return [operand(t, common) for t in tensors]
@@ -40,7 +39,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         >>> cat([ones(2), zeros(1)])
         tensor([1., 1., 0.])
     """
-    tensors = alike(checked("cat", tensors, ValueError("torch.cat(): expected a non-empty list of Tensors")))
+    tensors = alike(checked("cat", tensors, "torch.cat(): expected a non-empty list of Tensors"))
     arrays = [t._data for t in tensors]
     lead = arrays[0]
     if lead.shape == (0,):
@@ -58,11 +57,11 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
     return result if out is None else write_out("cat", out, result)
 
 
-def checked(function: str, tensors: Any, empty: Exception | None = None) -> Sequence[Tensor]:
-    """A list of tensors that is not empty."""
+def checked(function: str, tensors: Any, empty: str | None = None) -> Sequence[Tensor]:
+    """A list of tensors that is not empty; if it is, a ValueError that says `empty`, or a RuntimeError."""
     tensors_of(function, tensors)
     if not tensors:
-        raise empty or RuntimeError(f"{function} expects a non-empty TensorList")
+        raise RuntimeError(f"{function} expects a non-empty TensorList") if empty is None else ValueError(empty)
     return tensors
 
 
@@ -92,7 +91,8 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
     tensors = checked("stack", tensors)
     tensors = alike(tensors)
     shape = tensors[0]._data.shape
-    for i, t in enumerate(tensors):
+    if any([t._data.shape != shape for t in tensors]):
+        i, t = next((i, t) for i, t in enumerate(tensors) if t._data.shape != shape)
         if t._data.shape != shape:
             raise RuntimeError(
                 f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(t._data.shape)} at entry {i}"

@@ -50,7 +50,7 @@ def det(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 @public
 def slogdet(input: Tensor, *, out: Any = None) -> Any:
     """As `linalg.slogdet`."""
-    return matrices.slogdet(input, out=out)
+    return finish("slogdet", named.slogdet(*matrices.slogdet(input)), out)
 
 
 @public
@@ -82,16 +82,19 @@ def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -
 
 
 @public
-def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
-    """X with A @ X = input, of the Cholesky factor L of A (an upper one if `upper`). Example: `cholesky_solve(B, linalg.cholesky(A))`."""
+def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
+    """X with A @ X = input, of the Cholesky factor input2 of A (an upper one if `upper`).
+
+    Example: `cholesky_solve(B, linalg.cholesky(A))`.
+    """
     require_matrix("cholesky_solve", input, "b")
-    require_matrix("cholesky_solve", L, "u", 2)
-    if input._data.ndim < 2 or L._data.ndim < 2:
+    require_matrix("cholesky_solve", input2, "u", 2)
+    if input._data.ndim < 2 or input2._data.ndim < 2:
         raise RuntimeError("b should have at least 2 dimensions, but has less")
-    require_square("cholesky_solve", L)
-    require_pair("cholesky_solve", L, input)
-    solvers.check_batches(L, input)
-    factor = ops.T(L) if upper else L
+    require_square("cholesky_solve", input2)
+    require_pair("cholesky_solve", input2, input)
+    solvers.check_batches(input2, input)
+    factor = ops.T(input2) if upper else input2
     inner = ops.solve_triangular(factor, input, False, False)
     return finish("cholesky_solve", ops.solve_triangular(ops.T(factor), inner, True, False), out)
 
@@ -151,18 +154,18 @@ def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) 
         "LU, pivots, info = torch.linalg.lu_factor_ex(A, compute_pivots)",
     )
     result = tuple(factorizations.lu_factor_ex(A, pivot=pivot, check_errors=not get_infos))
-    return finish("lu", result if get_infos else result[:2], out)
+    return finish("lu", named._lu_with_info(*result) if get_infos else result[:2], out)
 
 
 @public
-def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Deprecated: as `linalg.lu_solve`, the right side first."""
     deprecate(
         "lu_solve",
         "lu_solveand will be removed in a future PyTorch release.\nNote that torch.linalg.lu_solve has its arguments reversed.\n"
         "X = torch.lu_solve(B, LU, pivots)\nshould be replaced with\nX = torch.linalg.lu_solve(LU, pivots, B)",
     )
-    return solvers.lu_solve(LU_data, LU_pivots, b, out=out)
+    return solvers.lu_solve(LU_data, LU_pivots, input, out=out)
 
 
 @public

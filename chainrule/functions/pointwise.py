@@ -363,14 +363,15 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     """
     require_tensor("lerp", input)
     require_tensor("lerp", end, "end", 2)
-    for name, v in (("end", end), ("weight", weight)):
+    dtype, weighted = input._data.dtype, isinstance(weight, Tensor)
+    for name, v in (("end", end), ("weight", weight)) if end._data.dtype is not dtype or weighted else ():
         if isinstance(v, Tensor) and v.dtype is not input.dtype:
             raise RuntimeError(
                 f"expected dtype {dtypes.LEGACY[input.dtype].lower()} for `{name}` but got dtype {dtypes.LEGACY[v.dtype].lower()}"
             )
-    if input.dtype.category < dtypes.FLOATING:
+    if dtype.kind in "biu":
         raise NotImplementedError(f"\"lerp_kernel_scalar\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
-    return finish("lerp", (ops.lerp if isinstance(weight, Tensor) else ops.lerp_scalar)(input, end, weight), out)
+    return finish("lerp", (ops.lerp if weighted else ops.lerp_scalar)(input, end, weight), out)
 
 
 @public
@@ -394,9 +395,12 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, 
     return finish("addcdiv", ops.addcdiv(*operands, value), out)
 
 
-def promoted(*tensors: Any) -> list:
+def promoted(*tensors: Any) -> tuple:
+    """The tensors in the type that they promote to."""
+    if all([t.__class__ is Tensor for t in tensors]) and len({t._data.dtype for t in tensors}) == 1:
+        return tensors
     compute = result_type(tensors)
-    return [operand(t, compute) for t in tensors]
+    return tuple([operand(t, compute) for t in tensors])
 
 
 # Special functions with an argument
@@ -418,11 +422,16 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
 @public
 def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The n-th derivative of `digamma`."""
-    if isinstance(n, Tensor):  # as a method: x.polygamma(n)
+    if isinstance(n, Tensor):  # in place: x.polygamma_(n)
         n, input = input, n
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     return finish("polygamma", special.polygamma(operand(input, floating(input)), n), out)
+
+
+def polygamma_method(self: Tensor, n: int) -> Tensor:
+    """The n-th derivative of `digamma`."""
+    return polygamma(n, self)
 
 
 @public
@@ -592,6 +601,7 @@ _PLAIN = {
     "resolve_neg",
     "signbit",
 }  # fmt: skip
+OPERATORS = {"polygamma": polygamma_method}
 INPLACE = [n for n in METHODS if n not in _PLAIN]
 # In-place functions at the top level
 WRITERS = (

@@ -26,6 +26,7 @@ from chainrule.tensor import Tensor, wrap
 
 INT_KINDS = (dtypes.int64.numpy, dtypes.int32.numpy)
 UNSIGNED = {np.dtype(np.int64): np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
+_max = np.maximum.reduce
 IN_PLACE: dict[str, Callable] = {}  # the methods that `writes` makes
 _warned: set[str] = set()
 
@@ -80,11 +81,8 @@ def out_of_bounds(index: np.ndarray, n: int) -> Any:
     if not index.size:
         return None
     index = memory(index)
-    if index.size <= 64:
-        values = index.reshape(-1).tolist()
-        inside = min(values) >= 0 and max(values) < n
-    elif index.flags.c_contiguous:  # seen as unsigned, negative numbers are large: one pass for both bounds
-        inside = index.view(UNSIGNED[index.dtype]).max() < n
+    if index.flags.c_contiguous:  # seen as unsigned, negative numbers are large: one pass for both bounds
+        inside = _max(index.view(UNSIGNED[index.dtype]), None) < n
     else:
         inside = index.min() >= 0 and index.max() < n
     return None if inside else index[(index < 0) | (index >= n)].reshape(-1)[0]

@@ -116,19 +116,19 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
 
 @public
 def solve_triangular(
-    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False, out: Tensor | None = None
+    input: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False, out: Tensor | None = None
 ) -> Tensor:
     """As `solve` for triangular matrices, of which only one triangle is read (and not the diagonal, taken as ones, if `unitriangular`).
 
     Example: `solve_triangular(eye(2), ones(2, 1), upper=True)` is `ones(2, 1)`.
     """
     name = "linalg.solve_triangular"
-    require_square(name, A)
+    require_square(name, input)
     require_matrix(name, B, "B", 2)
-    require_pair(name, A, B, left)
-    require_float(name, A)
-    check_batches(A, B)
-    return finish("linalg_solve_triangular", triangular(A, B, upper, left, unitriangular), out)
+    require_pair(name, input, B, left)
+    require_float(name, input)
+    check_batches(input, B)
+    return finish("linalg_solve_triangular", triangular(input, B, upper, left, unitriangular), out)
 
 
 def triangular(A: Tensor, B: Tensor, upper: bool, left: bool = True, unit: bool = False) -> Tensor:
@@ -285,9 +285,10 @@ def lstsq(input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str |
     cut = cutoff(None, 0.0 if driver == "gels" else eps * max(m, n) if rcond is None else rcond, (m, n), eps)
     if m * n == 0:
         x: Any = wrap(np.zeros((*check_batches(input, b), n, b._data.shape[-1]), input._data.dtype))
+        values = np.zeros((*one[:-2], min(m, n)), input._data.real.dtype)
     else:
-        x = ops.pinv(input, cut, False) @ b
-    values = np.linalg.svd(input._data, compute_uv=False)
+        x, singular = ops.lstsq(input, b, cut)
+        values = singular._data
     rank = as_array((values > cut(values.max(-1, keepdims=True))).sum(-1)) if values.size else np.zeros(one[:-2], np.int64)
     residuals = reshape(x, (x._data.size,)).real[:0]
     if m > n and driver != "gelsy" and (rank == n).all():

@@ -8,32 +8,46 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from hashlib import sha1
+from pathlib import Path
 from typing import Any
 
 import scipy.linalg.cython_blas  # noqa: F401  the library that the products below are looked up in
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils, event
 from numba.extending import intrinsic
+from numba.misc.appdirs import AppDirs
 
 from chainrule.kernels.compiled import LINE
 
 STATED: list[tuple[Any, tuple[str, ...]]] = []  # every kernel with the types that are worth compiling ahead
+SHARED = ("compile_numba.py", "compile_vectors_numba.py", "conv_planes_numba.py")  # what kernels in other files are made of
+
+
+def cache() -> str:
+    """The folder for compiled code, in the user's cache or NUMBA_CACHE_DIR; another one when what kernels share has changed."""
+    stamps = [(p.stat().st_mtime, p.stat().st_size) for p in map(Path(__file__).with_name, SHARED)]
+    root = config.CACHE_DIR or AppDirs("chainrule", appauthor=False).user_cache_dir
+    return str(Path(root) / f"kernels-{sha1(repr(stamps).encode()).hexdigest()[:12]}")
+
+
+CACHE = cache()
 FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be taken in another order; NaN and infinities stay what they are
 
 
 def kernel(*signatures: str, fast: Any = FAST) -> Callable[[Callable], Any]:
-    """Compile a function, without the GIL and kept on disk, at its first call; `signatures` are what the warm-up compiles.
-
-    Where no folder can be written to, it is compiled in each process.
-    """
+    """Compile a function, without the GIL and kept on disk, at its first call; `signatures` are what the warm-up compiles."""
 
     def state(function: Callable) -> Any:
         options = {"nogil": True, "error_model": "numpy", "fastmath": fast}
+        before, config.CACHE_DIR = config.CACHE_DIR, CACHE
         try:
             compiled = njit(cache=True, **options)(function)
-        except RuntimeError:  # "cannot cache function": neither beside the source nor in the user's folder
+        except RuntimeError:  # "cannot cache function": there is nowhere to write
             compiled = njit(**options)(function)
+        finally:
+            config.CACHE_DIR = before
         STATED.append((compiled, signatures))
         return compiled
 
@@ -51,7 +65,7 @@ class Notice(event.Listener):
 
     def on_start(self, event: Any) -> None:
         module = event.data["dispatcher"].py_func.__module__
-        if not Notice.said and module.startswith("chainrule.") and "chainrule.warmup" not in sys.modules:
+        if not Notice.said and module.startswith("chainrule."):
             Notice.said = True
             print("chainrule: compiling kernels, once (`python -m chainrule.warmup` compiles all)", file=sys.stderr, flush=True)
 

@@ -96,8 +96,13 @@ def conv_input(
     elif by_planes(x, weight, groups):
         from chainrule.kernels import conv_depthwise_numba
 
-        rows = conv_columns.geometry(spatial, weight.shape[2:], stride, padding, dilation, out)
-        share(conv_depthwise_numba.input_gradient, g, weight, x, shift, rows)
+        around = tuple([q * (k - 1) - p for q, k, p in zip(dilation, weight.shape[2:], padding, strict=True)])
+        if stride == (1, 1) and len(weight) == groups and min(around) >= 0:  # a convolution by the taps turned round
+            rows = conv_columns.geometry(out, weight.shape[2:], stride, around, dilation, spatial)
+            share(conv_depthwise_numba.forward, g, dense(weight[:, :, ::-1, ::-1]), x, shift, rows)
+        else:
+            rows = conv_columns.geometry(spatial, weight.shape[2:], stride, padding, dilation, out)
+            share(conv_depthwise_numba.input_gradient, g, weight, x, shift, rows)
     else:
         conv_columns.input_gradient(g, weight, x, stride, padding, dilation, groups, shift)
     return x.astype(dtype, copy=False)

@@ -65,14 +65,14 @@ def convolve(x: ndarray, weight: ndarray, y: ndarray, stride: Ints, padding: Int
 
     kernel, out = weight.shape[2:], y.shape[2:]
     taps, channels = prod(kernel), weight.shape[1]
-    plain = taps == 1 and x.shape[2:] == out
     depth = evenly(channels, max(1, DEEP // taps))
     images, places = blocks(len(x), out, max(64, NEAR // (depth * taps * x.itemsize)))
+    plain = taps == 1 and x.shape[2:] == out and images == 1
     with one_blas_thread():
         share(
             conv_numba.forward, flat(x), flat(weight), y.reshape(*y.shape[:2], prod(out)), bias,
-            geometry(x.shape[2:], kernel, stride, padding, dilation, out), groups, images, places, channels if plain and images == 1 else depth,
-            plain and images == 1, alone=y.size * channels * taps < ALONE,
+            geometry(x.shape[2:], kernel, stride, padding, dilation, out), groups, images, places, channels if plain else depth, plain,
+            alone=y.size * channels * taps < ALONE,
         )  # fmt: skip
     return y
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.kernels.compile_numba import claim, finish, kernel, product, wait
-from chainrule.kernels.compile_vectors import LANES, fill, load, pick, put, store
+from chainrule.kernels.compile_vectors_numba import LANES, fill, load, pick, put, store
 
 f32 = np.float32
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.kernels.compile_numba import claim, finish, kernel, peek, poke, wait
-from chainrule.kernels.compile_vectors import LANES, fill, load, load_first, store, store_first, total
+from chainrule.kernels.compile_vectors_numba import LANES, fill, load, load_first, store, store_first, total
 from chainrule.kernels.conv_planes_numba import TYPES, add_back, clear, lay_out, room, tap_offset
 
 
@@ -28,13 +28,29 @@ def forward(x, w, y, bias, geometry, turns):  # type: ignore[no-untyped-def]
         lay_out(x, task * x.shape[2] * x.shape[3], geometry, 0, high, x.dtype.type(0), plane)
         for o in range(c * many, (c + 1) * many):
             first, begin = o * taps, bias[o] if bias.size else x.dtype.type(0)
-            for h in range(high):
-                to = ((n * y.shape[1] + o) * high + h) * wide
-                for v in range(0, wide, LANES):
-                    sums = fill(begin)
+            to = (n * y.shape[1] + o) * high * wide
+            for v in range(0, wide, LANES):
+                left, h = wide - v, 0
+                while h + 4 <= high:
+                    r0 = r1 = r2 = r3 = fill(begin)
                     for tap in range(taps):
-                        sums = sums + peek(w, first + tap) * load(plane, h * line + v + offsets[tap])
-                    store_first(y, to + v, wide - v, sums)
+                        factor, at = peek(w, first + tap), h * line + v + offsets[tap]
+                        r0 = r0 + factor * load(plane, at)
+                        r1 = r1 + factor * load(plane, at + line)
+                        r2 = r2 + factor * load(plane, at + 2 * line)
+                        r3 = r3 + factor * load(plane, at + 3 * line)
+                    here = to + h * wide + v
+                    store_first(y, here, left, r0)
+                    store_first(y, here + wide, left, r1)
+                    store_first(y, here + 2 * wide, left, r2)
+                    store_first(y, here + 3 * wide, left, r3)
+                    h += 4
+                while h < high:
+                    r0 = fill(begin)
+                    for tap in range(taps):
+                        r0 = r0 + peek(w, first + tap) * load(plane, h * line + v + offsets[tap])
+                    store_first(y, to + h * wide + v, left, r0)
+                    h += 1
         finish(turns, 0)
         task = claim(turns, 0)
     wait(turns, 0, tasks)
@@ -80,12 +96,22 @@ def weight_gradient(g, x, w, geometry, turns):  # type: ignore[no-untyped-def]
             lay_out(x, (n * channels + task) * x.shape[2] * x.shape[3], geometry, 0, high, zero, plane)
             for o in range(task * many, (task + 1) * many):
                 at = (n * g.shape[1] + o) * high * wide
-                for tap in range(taps):
-                    offset, sums = tap_offset(tap, geometry, long), fill(zero)
+                for tap in range(0, taps, 3):
+                    t1, t2 = min(tap + 1, taps - 1), min(tap + 2, taps - 1)
+                    o0, o1, o2 = tap_offset(tap, geometry, long), tap_offset(t1, geometry, long), tap_offset(t2, geometry, long)
+                    s0 = s1 = s2 = fill(zero)
                     for h in range(high):
                         for v in range(0, wide, LANES):
-                            sums = sums + load_first(g, at + h * wide + v, wide - v) * load(plane, h * line + v + offset)
-                    poke(w, o * taps + tap, peek(w, o * taps + tap) + total(sums))
+                            part, to = load_first(g, at + h * wide + v, wide - v), h * line + v
+                            s0 = s0 + part * load(plane, to + o0)
+                            s1 = s1 + part * load(plane, to + o1)
+                            s2 = s2 + part * load(plane, to + o2)
+                    base = o * taps
+                    poke(w, base + tap, peek(w, base + tap) + total(s0))
+                    if t1 > tap:
+                        poke(w, base + t1, peek(w, base + t1) + total(s1))
+                    if t2 > t1:
+                        poke(w, base + t2, peek(w, base + t2) + total(s2))
         finish(turns, 0)
         task = claim(turns, 0)
     wait(turns, 0, channels)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.kernels.compile_numba import claim, finish, gemm, inner, kernel, peek, poke, product, wait
-from chainrule.kernels.compile_vectors import LANES, load, load_first, store
+from chainrule.kernels.compile_vectors_numba import LANES, load, load_first, store
 from chainrule.kernels.conv_planes_numba import TYPES, add_back, clear, lay_out, room, tap_offset
 
 

@@ -6,7 +6,7 @@ each in depth, height and width.
 from __future__ import annotations
 
 from chainrule.kernels.compile_numba import inner, peek, poke
-from chainrule.kernels.compile_vectors import LANES, every_second, fill, load_first, store, store_first
+from chainrule.kernels.compile_vectors_numba import LANES, alternately, apart, fill, load_first, store, store_first
 
 TYPES = ("f4", "f8")
 
@@ -32,7 +32,8 @@ def clear(plane, value):  # type: ignore[no-untyped-def]
     border = fill(value)
     for i in range(0, plane.size - LANES, LANES):
         store(plane, i, border)
-    store(plane, plane.size - LANES, border)
+    last = max(0, plane.size - LANES)
+    store_first(plane, last, plane.size - last, border)
 
 
 @inner
@@ -51,16 +52,15 @@ def lay_out(x, at, geometry, line, lines, outside, plane):  # type: ignore[no-un
             for v in range(0, width, LANES):
                 store_first(plane, to + pad_w + v, width - v, load_first(x, source + v, width - v))
             continue
-        for remainder in range(stride):
-            q = max(0, (pad_w - remainder + stride - 1) // stride)
-            v, row = q * stride + remainder - pad_w, to + remainder * long + q
-            if stride == 2:
-                while v + 2 * LANES < width:
-                    store(plane, row, every_second(x, source + v))
-                    v, row = v + 2 * LANES, row + LANES
-            while v < width:
-                poke(plane, row, peek(x, source + v))
-                v, row = v + stride, row + 1
+        if stride == 2:
+            for v in range(0, width, 2 * LANES):
+                left = width - v
+                even, odd = apart(load_first(x, source + v, left), load_first(x, source + v + LANES, left - LANES))
+                store_first(plane, to + pad_w % 2 * long + (v + pad_w) // 2, (left + 1) // 2, even)
+                store_first(plane, to + (pad_w + 1) % 2 * long + (v + pad_w + 1) // 2, left // 2, odd)
+            continue
+        for v in range(width):
+            poke(plane, to + (v + pad_w) % stride * long + (v + pad_w) // stride, peek(x, source + v))
 
 
 @inner
@@ -76,9 +76,14 @@ def add_back(plane, x, at, geometry, line, lines):  # type: ignore[no-untyped-de
             for v in range(0, end, LANES):
                 store_first(x, to + v, end - v, load_first(x, to + v, end - v) + load_first(plane, source + pad_w + v, end - v))
             continue
-        for remainder in range(stride):
-            q = max(0, (pad_w - remainder + stride - 1) // stride)
-            v, row = q * stride + remainder - pad_w, source + remainder * long + q
-            while v < end:
-                poke(x, to + v, peek(x, to + v) + peek(plane, row))
-                v, row = v + stride, row + 1
+        if stride == 2:
+            for v in range(0, end, 2 * LANES):
+                left = end - v
+                even = load_first(plane, source + pad_w % 2 * long + (v + pad_w) // 2, (left + 1) // 2)
+                odd = load_first(plane, source + (pad_w + 1) % 2 * long + (v + pad_w + 1) // 2, left // 2)
+                first, second = alternately(even, odd)
+                store_first(x, to + v, left, load_first(x, to + v, left) + first)
+                store_first(x, to + v + LANES, left - LANES, load_first(x, to + v + LANES, left - LANES) + second)
+            continue
+        for v in range(end):
+            poke(x, to + v, peek(x, to + v) + peek(plane, source + (v + pad_w) % stride * long + (v + pad_w) // stride))

@@ -28,6 +28,7 @@ except ImportError:
 
 ndarray, ufunc = np.ndarray, np.ufunc
 F32 = np.dtype(np.float32)
+ONES = {d: np.ones((), d) for d in (F32, np.dtype(np.float64))}  # faster operands than Python's numbers
 BLOCK = 1 << 17  # elements; smaller blocks have the threads wait for the GIL more than they save
 
 
@@ -37,6 +38,9 @@ def blockwise(kernel: Callable, *operands: Any) -> Any:
     shape = common_shape(arrays)
     size = count(shape)
     if size < MANY:
+        return kernel(*operands)
+    if getattr(kernel, "whole", False) and arrays[0].dtype is F32 and arrays[0].flags.c_contiguous:
+        keep_freed()
         return kernel(*operands)
     if not all([v.flags.c_contiguous or not any(v.strides) for v in arrays]):
         return transposed(kernel, operands, arrays, shape)
@@ -102,17 +106,26 @@ def is_zero(v: Any) -> bool:
     return (v.__class__ is int or v.__class__ is float) and v == 0 and copysign(1, v) > 0
 
 
+def whole(kernel: Callable) -> Callable:
+    """Say that a kernel uses `compiled`, so that it need not be called block by block."""
+    kernel.whole = True  # type: ignore[attr-defined]
+    return kernel
+
+
 COMPILED = 1 << 13  # elements from which a compiled kernel is worth it
 
 
 def compiled(name: str, a: Any) -> np.ndarray | None:
-    """The kernel of that name in `elementwise_numba`, on many float32; None if these are not. Blocks are shared out by `blockwise`."""
+    """The formula of that name in `elementwise_numba`, of many float32; None if these are not.
+
+    It shares its work itself, except for that of a block, of which the other threads have their own.
+    """
     if a.__class__ is not ndarray or a.size < COMPILED or a.dtype is not F32 or not a.flags.c_contiguous:
         return None
-    from chainrule.kernels import elementwise_numba
+    from chainrule.kernels.elementwise_numba import FORMULAS, apply
 
     y = np.empty_like(a)
-    share(getattr(elementwise_numba, name), a.reshape(-1), y.reshape(-1), alone=not 1 << 15 <= a.size < BLOCK)
+    share(apply, FORMULAS[name], a.reshape(-1), y.reshape(-1), alone=a.size < 1 << 15 or BLOCK <= a.size < MANY)
     return y
 
 

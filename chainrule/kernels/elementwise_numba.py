@@ -1,4 +1,4 @@
-"""Compiled elementwise kernels, where NumPy has no vector instructions for the function: erf, gelu, for float32.
+"""Compiled elementwise kernels, where NumPy has no vector instructions for the function or many passes to make, for float32.
 
 The loops have no branches, so that LLVM makes vector instructions of them. Errors are below 2.5 units in the last place.
 """
@@ -13,9 +13,9 @@ from chainrule.kernels.compile_numba import claim, finish, inlined, kernel, wait
 PIECE = 1 << 14
 SQRT_HALF, INVERSE_SQRT_2PI = np.float32(0.7071067811865476), np.float32(0.3989422804014327)
 LOG2E, LN2_HIGH, LN2_LOW = np.float32(1.4426950408889634), np.float32(0.693359375), np.float32(-2.12194440e-4)
-ONE, HALF, BOUND, LOWEST = np.float32(1), np.float32(0.5), np.float32(4), np.float32(-87)
+ZERO, ONE, HALF, BOUND, LOWEST, HIGHEST, INFINITE = map(np.float32, (0, 1, 0.5, 4, -87, 88.3, np.inf))
 
-# Chebyshev fits: erf(x) / x - 1 in x² up to 1; -log(erfc(x)) in x from 1 to 4; exp(x) around 0
+# Chebyshev fits: erf(x) / x - 1 in x² up to 1; -log(erfc(x)) in x from 1 to 4; exp(x) around 0; log(1 + x) / x up to 1
 SMALL = tuple(
     map(np.float32, (0.12837910652160645, -0.3761262595653534, 0.11283597350120544, -0.02685432881116867, 0.005189312156289816,
                      -0.0008018855005502701, 7.882497448008507e-05))
@@ -23,6 +23,10 @@ SMALL = tuple(
 LARGE = tuple(
     map(np.float32, (0.0007569686276838183, 1.125925898551941, 0.6390933394432068, 0.10331898182630539, -0.022621985524892807,
                      0.0034368676133453846, -0.0003175720339640975, 1.330939085164573e-05))
+)  # fmt: skip
+LOG1P = tuple(
+    map(np.float32, (1.0, -0.4999990463256836, 0.33330005407333374, -0.24954558908939362, 0.19678117334842682, -0.15311862528324127,
+                     0.10614264756441116, -0.057064201682806015, 0.019907161593437195, -0.003256378462538123))
 )  # fmt: skip
 EXP = tuple(map(np.float32, (1.0, 1.0, 0.5, 1 / 6, 1 / 24, 1 / 120, 1 / 720)))
 
@@ -51,44 +55,74 @@ def erf_of(x):
     return y if x == x else x
 
 
-@kernel("(f4[::1], f4[::1], i8[::1])")
-def erf(x, y, turns):
-    """y = erf(x)."""
+@inlined
+def bounded_exp(x):
+    """exp(x) for any x."""
+    e = exp_of(min(max(x, LOWEST), HIGHEST))
+    e = INFINITE if x > HIGHEST else e
+    e = ZERO if x < LOWEST else e
+    return e if x == x else x
+
+
+@inlined
+def sigmoid_of(x):
+    return ONE / (ONE + bounded_exp(-x))
+
+
+@inlined
+def gelu_slope_of(x):
+    power = -HALF * x * x
+    density = exp_of(max(power, LOWEST)) * INVERSE_SQRT_2PI
+    return HALF * (ONE + erf_of(x * SQRT_HALF)) + x * (density if power > LOWEST else power * 0)
+
+
+@inlined
+def silu_slope_of(x):
+    s = sigmoid_of(x)
+    return s * (ONE + x * (ONE - s))
+
+
+@inlined
+def softplus_of(x):
+    """log(1 + exp(x))."""
+    e = bounded_exp(-abs(x))
+    return max(x, ZERO) + e * (horner7(LOG1P[:7], e) + e * e * e * e * e * e * e * (LOG1P[7] + e * (LOG1P[8] + e * LOG1P[9])))
+
+
+# Each is a loop of its own, for LLVM to see what is in it.
+
+
+@kernel("(i8, f4[::1], f4[::1], i8[::1])")
+def apply(which, x, y, turns):
+    """y = f(x), f being the formula of that number in FORMULAS."""
     n = len(x)
     i = claim(turns, 0)
     while i * PIECE < n:
-        for k in range(i * PIECE, min(n, (i + 1) * PIECE)):
-            y[k] = erf_of(x[k])
+        a, b = x[i * PIECE : (i + 1) * PIECE], y[i * PIECE : (i + 1) * PIECE]
+        if which == 0:
+            for k in range(len(a)):
+                b[k] = erf_of(a[k])
+        elif which == 1:
+            for k in range(len(a)):
+                b[k] = a[k] * HALF * (ONE + erf_of(a[k] * SQRT_HALF))
+        elif which == 2:
+            for k in range(len(a)):
+                b[k] = gelu_slope_of(a[k])
+        elif which == 3:
+            for k in range(len(a)):
+                b[k] = sigmoid_of(a[k])
+        elif which == 4:
+            for k in range(len(a)):
+                b[k] = a[k] * sigmoid_of(a[k])
+        elif which == 5:
+            for k in range(len(a)):
+                b[k] = silu_slope_of(a[k])
+        else:
+            for k in range(len(a)):
+                b[k] = softplus_of(a[k])
         finish(turns, 0)
         i = claim(turns, 0)
     wait(turns, 0, (n + PIECE - 1) // PIECE)
 
 
-@kernel("(f4[::1], f4[::1], i8[::1])")
-def gelu(x, y, turns):
-    """y = x * (1 + erf(x / sqrt(2))) / 2."""
-    n = len(x)
-    i = claim(turns, 0)
-    while i * PIECE < n:
-        for k in range(i * PIECE, min(n, (i + 1) * PIECE)):
-            v = x[k]
-            y[k] = v * HALF * (ONE + erf_of(v * SQRT_HALF))
-        finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + PIECE - 1) // PIECE)
-
-
-@kernel("(f4[::1], f4[::1], i8[::1])")
-def gelu_slope(x, y, turns):
-    """The derivative of `gelu`."""
-    n = len(x)
-    i = claim(turns, 0)
-    while i * PIECE < n:
-        for k in range(i * PIECE, min(n, (i + 1) * PIECE)):
-            v = x[k]
-            power = -HALF * v * v
-            density = exp_of(max(power, LOWEST)) * INVERSE_SQRT_2PI
-            y[k] = HALF * (ONE + erf_of(v * SQRT_HALF)) + v * (density if power > LOWEST else power * 0)
-        finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + PIECE - 1) // PIECE)
+FORMULAS = {"erf": 0, "gelu": 1, "gelu_slope": 2, "sigmoid": 3, "silu": 4, "silu_slope": 5, "softplus": 6}

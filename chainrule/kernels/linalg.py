@@ -20,6 +20,8 @@ Arrays = tuple[np.ndarray, ...]
 def each(function: Callable, *arrays: np.ndarray) -> list[Any]:
     """The results of a function of one matrix, stacked over the batch, which all arrays have."""
     batch = arrays[0].shape[:-2]
+    if not batch:
+        return [np.asarray(part) for part in function(*arrays)]
     rows = [function(*[a[i] for a in arrays]) for i in np.ndindex(*batch)]
     return [np.stack([np.asarray(r[k]) for r in rows]).reshape((*batch, *np.shape(rows[0][k]))) for k in range(len(rows[0]))]
 
@@ -76,7 +78,8 @@ def solve_triangular(a: np.ndarray, b: np.ndarray, upper: bool, unit: bool) -> n
         from scipy.linalg import blas
 
         trsm = getattr(blas, "sdcz"["fdFD".index(a.dtype.char)] + "trsm")
-        return each(lambda m, v: (trsm(1, m, v, lower=not upper, diag=unit),), a, b)[0]
+        # Transposed, rows are what BLAS takes for columns: no copy of a is made.
+        return each(lambda m, v: (np.ascontiguousarray(trsm(1, m.T, v, lower=upper, trans_a=1, diag=unit)),), a, b)[0]
     x = np.empty(b.shape, b.dtype)
     with np.errstate(all="ignore"):
         for i in reversed(range(n)) if upper else range(n):
@@ -124,6 +127,11 @@ def eliminate(a: np.ndarray, batch: tuple) -> Arrays:
 
 def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
     """The order (..., m) in which the exchanges `pivots` leave the rows."""
+    if pivots.ndim == 1:
+        rows = list(range(m))
+        for i, other in enumerate(pivots.tolist()):
+            rows[i], rows[other - 1] = rows[other - 1], rows[i]
+        return np.array(rows)
     order = np.broadcast_to(np.arange(m), (*pivots.shape[:-1], m)).copy()
     for i in range(pivots.shape[-1]):
         other = pivots[..., i, None].astype(np.int64) - 1

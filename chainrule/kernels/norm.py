@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.kernels.rows import block, ones, sums
-from chainrule.kernels.threads import MANY, in_blocks
+from chainrule.kernels.rows import WORTH, block, compiled, ones, run, sums
+from chainrule.kernels.threads import in_blocks
 
 _add, _dot, _vecdot = np.add.reduce, np.dot, np.vecdot
 Array = np.ndarray
 Maybe = np.ndarray | None
+PARTS = 16  # in which compiled kernels sum over rows
 
 
 class Plan(NamedTuple):
@@ -85,8 +86,11 @@ def forward(a: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tup
 def rows_forward(x: Array, weight: Maybe, bias: Maybe, eps: float, into: tuple | None = None) -> tuple[Array, Array, Array, Array]:
     n, d = x.shape
     weight, bias = (v if v is None else v.reshape(-1) for v in (weight, bias))
-    if x.size >= MANY and into is None:
+    if x.size >= WORTH and into is None:
         y, columns = np.empty_like(x), np.empty((3, n, 1), x.dtype)
+        if compiled(x):
+            run("normalize", x, full(weight, d, 1), full(bias, d, 0), np.float32(eps), y, columns.reshape(3, n))
+            return y, *columns
         into = y, *columns
         in_blocks(lambda s: rows_forward(x[s], weight, bias, eps, tuple([v[s] for v in into])), n, d, block(d))  # type: ignore[union-attr]
         return y, *columns
@@ -106,6 +110,11 @@ def rows_forward(x: Array, weight: Maybe, bias: Maybe, eps: float, into: tuple |
     return y, mean, variance, rstd
 
 
+def full(v: Maybe, d: int, value: float) -> Array:
+    """v as a contiguous vector, or one of equal float32."""
+    return np.full(d, value, np.float32) if v is None else np.ascontiguousarray(v)
+
+
 def along(v: Array, plan: Plan) -> Array:
     """What rows share, a column with an element for each row of "channels"."""
     each = np.empty(plan.view[:-1], v.dtype)
@@ -122,7 +131,7 @@ def shared(v: Array, plan: Plan) -> Array:
 
 
 def channels_forward(x: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tuple[Array, Array, Array, Array]:
-    if x.size >= MANY:
+    if x.size >= WORTH:
         return large_channels_forward(x.reshape(-1, plan.view[-1]), weight, bias, plan, eps)
     mean = shared(sums(x.reshape(-1, plan.view[-1])), plan)
     mean /= plan.count
@@ -139,15 +148,7 @@ def channels_forward(x: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: floa
 def large_channels_forward(matrix: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tuple[Array, Array, Array, Array]:
     """The same in two passes over the memory: the moments of each row, joined to those of its channel, and the rest."""
     length = plan.view[-1]
-
-    def moments(s: slice) -> tuple[Array, Array]:
-        average = sums(matrix[s])
-        average /= length
-        centered = matrix[s] - average[:, None]
-        return average, _vecdot(centered, centered)
-
-    parts = in_blocks(moments, len(matrix), length, block(length))
-    averages, squares = (np.concatenate(v) for v in zip(*parts, strict=True))
+    averages, squares = row_moments(matrix)
     mean = shared(averages, plan)
     mean *= length / plan.count
     averages -= along(mean, plan)[:, 0]
@@ -156,6 +157,35 @@ def large_channels_forward(matrix: Array, weight: Maybe, bias: Maybe, plan: Plan
     rstd = inverse_root(variance, eps)
     scale = rstd if weight is None else rstd * weight.reshape(plan.columns)
     return affine(matrix, scale, shifted(mean, scale, bias, plan), plan), mean, variance, rstd
+
+
+def row_moments(x: Array) -> Any:
+    """The mean of each row, and the sum of squares of what is left without it."""
+    if compiled(x):
+        out = np.empty((2, len(x)), x.dtype)
+        run("moments", x, out)
+        return out
+
+    def compute(s: slice) -> tuple[Array, Array]:
+        average = sums(x[s])
+        average /= x.shape[1]
+        centered = x[s] - average[:, None]
+        return average, _vecdot(centered, centered)
+
+    return [np.concatenate(v) for v in zip(*in_blocks(compute, len(x), x.shape[1], block(x.shape[1])), strict=True)]
+
+
+def row_totals(g: Array, x: Array, center: Array) -> Any:
+    """The sum of g, and of g * (x - center), over each row."""
+    if compiled(x):
+        out = np.empty((2, len(x)), x.dtype)
+        run("totals", g, x, center.reshape(-1), out)
+        return out
+
+    def compute(s: slice) -> tuple[Array, Array]:
+        return sums(g[s]), _vecdot(g[s], x[s] - center[s])
+
+    return [np.concatenate(v) for v in zip(*in_blocks(compute, len(x), x.shape[1], block(x.shape[1])), strict=True)]
 
 
 def shifted(mean: Array, scale: Array, bias: Maybe, plan: Plan) -> Array:
@@ -170,6 +200,9 @@ def affine(matrix: Array, scale: Array, shift: Array, plan: Plan) -> Array:
     """matrix * scale + shift."""
     y = np.empty_like(matrix)
     scale, shift = along(scale, plan), along(shift, plan)
+    if compiled(matrix):
+        run("affine", matrix, scale.reshape(-1), shift.reshape(-1), y)
+        return y.reshape(plan.view)
 
     def compute(s: slice) -> None:
         np.multiply(matrix[s], scale[s], y[s])
@@ -183,7 +216,7 @@ def fixed(a: Array, weight: Maybe, bias: Maybe, mean: Array, rstd: Array, plan: 
     """(a - mean) * rstd * weight + bias for a given mean and deviation, in the shape of `plan.columns`."""
     scale = rstd if weight is None else rstd * weight.reshape(plan.columns)
     shift = shifted(mean, scale, bias, plan)
-    if a.size >= MANY and len(plan.view) > 2:
+    if a.size >= WORTH and len(plan.view) > 2:
         return affine(a.reshape(-1, plan.view[-1]), scale, shift, plan)
     y = a.reshape(plan.view) * scale
     y += shift
@@ -218,14 +251,19 @@ def rows_backward(
     g: Array, x: Array, weight: Maybe, mean: Array, rstd: Array, needs: tuple, to_a: Maybe = None
 ) -> tuple[Maybe, Maybe, Maybe]:
     n, d = x.shape
-    if x.size >= MANY and to_a is None:
+    if x.size >= WORTH and to_a is None:
         to_a = np.empty_like(x)
+        if compiled(x):
+            parts = np.zeros((2, min(n, PARTS), d), x.dtype)
+            run("unnormalize", np.ascontiguousarray(g), x, mean.reshape(-1), rstd.reshape(-1), full(weight, d, 1), to_a, *parts)
+            to_weight, to_bias = np.add.reduce(parts, 1)
+            return to_a, to_weight if needs[1] else None, to_bias if needs[2] else None
         flat = None if weight is None else weight.reshape(-1)
-        parts = in_blocks(
+        sections = in_blocks(
             lambda s: rows_backward(g[s], x[s], flat, mean[s], rstd[s], needs, to_a[s])[1:],  # type: ignore[index]
             n, d, block(d),
         )  # fmt: skip
-        columns = [None if not needed else np.add.reduce(v) for needed, v in zip(needs[1:], zip(*parts, strict=True), strict=True)]
+        columns = [None if not needed else np.add.reduce(v) for needed, v in zip(needs[1:], zip(*sections, strict=True), strict=True)]
         return to_a if needs[0] else None, columns[0], columns[1]
     standard = x - mean
     standard *= rstd
@@ -250,14 +288,9 @@ def channels_backward(
     """The sums of g and of g times the centered array, row by row, give all but the last step."""
     length, lead = plan.view[-1], (*plan.view[:-1], 1)
     matrix, cotangents = x.reshape(-1, length), np.ascontiguousarray(g).reshape(-1, length)
-    large = x.size >= MANY
+    large = x.size >= WORTH
     if large:
-        center = along(mean, plan)
-
-        def products(s: slice) -> tuple[Array, Array]:
-            return sums(cotangents[s]), _vecdot(cotangents[s], matrix[s] - center[s])
-
-        totals, moments = (np.concatenate(v) for v in zip(*in_blocks(products, len(matrix), length, block(length)), strict=True))
+        totals, moments = row_totals(cotangents, matrix, along(mean, plan))
     else:
         centered = x - mean
         totals, moments = sums(cotangents), _vecdot(g, centered)
@@ -285,6 +318,9 @@ def channels_backward(
     shift -= mean * slope
     scale, slope, shift = along(scale, plan), along(slope, plan), along(shift, plan)
     to_a = np.empty_like(matrix)
+    if compiled(matrix):
+        run("combine", matrix, slope.reshape(-1), cotangents, scale.reshape(-1), shift.reshape(-1), to_a)
+        return to_a.reshape(plan.view), to_weight, to_bias
 
     def compute(s: slice) -> None:
         np.multiply(matrix[s], slope[s], to_a[s])

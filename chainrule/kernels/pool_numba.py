@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.kernels.compile_numba import claim, finish, kernel, peek, poke, wait
-from chainrule.kernels.compile_vectors import LANES, count_from, fill, larger, load, store_first, store_places
+from chainrule.kernels.compile_vectors_numba import LANES, count_from, fill, larger, load, store_first, store_places
 from chainrule.kernels.conv_planes_numba import TYPES, lay_out, room, tap_offset
 
 

@@ -50,7 +50,7 @@ def work(kernel: Callable, *arrays: Any) -> None:
 
 def scan(a: Any, dim: int, products: bool = False, back: bool = False) -> np.ndarray | None:
     """Running sums or products along `dim`, from the end if `back`."""
-    if not worth(a):
+    if a.size < WORTH or not worth(a):
         return None
     shape = sides(a.shape, dim)
     y = np.empty_like(a)
@@ -66,7 +66,7 @@ LONGEST = 1 << 14  # so many numbers can be added one after another in float32
 
 def sums(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
     """Sums over the first or the last dimensions, as products with ones, which BLAS does faster than NumPy adds."""
-    if dim is None or a.__class__ is not ndarray or a.size < SUMMED or not (a.dtype is F32 or a.dtype is F64) or not a.flags.c_contiguous:
+    if dim is None or a.size < SUMMED or a.__class__ is not ndarray or not (a.dtype is F32 or a.dtype is F64) or not a.flags.c_contiguous:
         return None
     shape, rank = a.shape, a.ndim
     first, last = dim[0], dim[-1]
@@ -101,7 +101,7 @@ def squares(a: np.ndarray, center: Any = None) -> Any:
 
 def product(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
     """The product over the last dimension."""
-    if dim != (a.ndim - 1,) or not worth(a):
+    if a.size < WORTH or dim != (a.ndim - 1,) or not worth(a):
         return None
     y = np.empty(a.shape[:-1], a.dtype)
     work(room().product, a.reshape(-1, a.shape[-1]), y.reshape(-1))
@@ -110,7 +110,7 @@ def product(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
 
 def extremum(a: Any, dim: Any, keepdim: bool, sign: int) -> np.ndarray | None:
     """The largest (sign 1) or smallest over the last dimension."""
-    if dim != (a.ndim - 1,) or not worth(a) or a.dtype is not F32:
+    if a.size < WORTH or dim != (a.ndim - 1,) or not worth(a) or a.dtype is not F32:
         return None
     y = np.empty(a.shape[:-1], a.dtype)
     work(room().extremum, a.reshape(-1, a.shape[-1]), y.reshape(-1), F32.type(sign))
@@ -119,7 +119,7 @@ def extremum(a: Any, dim: Any, keepdim: bool, sign: int) -> np.ndarray | None:
 
 def extremum_at(a: Any, dim: int, sign: int) -> tuple[np.ndarray, np.ndarray] | None:
     """The largest (sign 1) or smallest along a dimension that is not the last, and where the first of them is; both with it as 1."""
-    if dim == a.ndim - 1 or not worth(a):
+    if a.size < WORTH or dim == a.ndim - 1 or not worth(a):
         return None
     outer, n, inner = sides(a.shape, dim)
     shape = (*a.shape[:dim], 1, *a.shape[dim + 1 :])
@@ -130,7 +130,7 @@ def extremum_at(a: Any, dim: int, sign: int) -> tuple[np.ndarray, np.ndarray] | 
 
 def best(a: Any, k: int, dim: int, sign: int) -> tuple[np.ndarray, np.ndarray] | None:
     """The few largest (sign 1) or smallest of the last dimension in order, and where they are."""
-    if dim != a.ndim - 1 or not worth(a) or not 0 < k <= 32:
+    if a.size < WORTH or dim != a.ndim - 1 or not worth(a) or not 0 < k <= 32:
         return None
     y, index = np.empty((*a.shape[:-1], k), a.dtype), np.empty((*a.shape[:-1], k), np.int64)
     work(room().best, a.reshape(-1, a.shape[-1]), y.reshape(-1, k), index.reshape(-1, k), a.dtype.type(sign))
@@ -186,9 +186,10 @@ def transposed(a: np.ndarray, y: np.ndarray) -> bool:
 def argsort(a: np.ndarray, dim: int, descending: bool) -> np.ndarray:
     """The stable argsort along `dim`; NaN counts as largest."""
     if a.size < FEW:
-        index = np.empty(a.shape, np.int64)
-        by_order(np.moveaxis(a, dim, -1), np.moveaxis(index, dim, -1), descending)
-        return index
+        if not descending:
+            return np.argsort(a, dim, kind="stable")
+        back = (slice(None),) * dim + (slice(None, None, -1),)
+        return a.shape[dim] - 1 - np.argsort(a[back], dim, kind="stable")[back]
     rows = np.moveaxis(a, dim, -1)
     shape, n = rows.shape, a.shape[dim]
     rows = np.ascontiguousarray(rows).reshape(-1, n)

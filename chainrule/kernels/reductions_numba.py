@@ -10,7 +10,7 @@ import numpy as np
 from numba.extending import intrinsic
 
 from chainrule.kernels.compile_numba import claim, finish, kernel, wait
-from chainrule.kernels.compile_vectors import LANES, fill, load, store
+from chainrule.kernels.compile_vectors_numba import LANES, fill, load, store
 
 GROUP = 16  # rows to a piece of work
 SPAN = 256  # inner elements to a piece of work

@@ -2,7 +2,7 @@
 
 Sums of rows are matrix-vector products, which BLAS does several times faster than NumPy's reductions. Exponentials are taken
 without subtracting the row's maximum first, which costs more than all the rest, as long as their sums show that nothing was lost
-by that; else they are taken again with it.
+by that; else they are taken again with it. Many float32 go to the compiled twins in `rows_numba`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels.threads import MANY, in_blocks
+from chainrule.kernels import compiled as compiled_kernels
+from chainrule.kernels.memory import keep_freed
+from chainrule.kernels.threads import in_blocks
 
+F32 = np.dtype(np.float32)
+WORTH, SHARED = 1 << 14, 1 << 17  # elements from which Numba is worth its import, and waking other threads
 _max, _min, _dot = np.maximum.reduce, np.minimum.reduce, np.dot
 LOWEST, HIGHEST = -7.0, 9.0  # logarithms of sums between which float32 keeps the last bits of a log-probability
 _ones: dict = {}
@@ -40,16 +44,32 @@ def block(d: int) -> int:
     return 1 << 13 if d < 64 else 1 << 16
 
 
-def share(work: Callable[[slice], Any], a: np.ndarray) -> None:
+def in_rows(work: Callable[[slice], Any], a: np.ndarray) -> None:
     """`work` for the rows of a, in blocks."""
     in_blocks(work, a.shape[0], a.shape[1], block(a.shape[1]))
 
 
+def compiled(a: np.ndarray) -> bool:
+    """Whether to take the compiled twins."""
+    return a.size >= WORTH and a.dtype is F32
+
+
+def run(name: str, *arrays: Any) -> None:
+    """A compiled twin, in all threads if the first array is large."""
+    from chainrule.kernels import rows_numba
+
+    keep_freed()
+    compiled_kernels.share(getattr(rows_numba, name), *arrays, alone=arrays[0].size < SHARED)
+
+
 def softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     """exp(a) divided by its sum over the row."""
-    if a.size >= MANY and y is None:
+    if y is None and a.size >= WORTH:
         y = np.empty_like(a)
-        share(lambda s: softmax(a[s], y[s]), a)
+        if compiled(a):
+            run("softmax", a, y)
+        else:
+            in_rows(lambda s: softmax(a[s], y[s]), a)
         return y
     token = silence()
     try:
@@ -68,9 +88,12 @@ def softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
 
 def unsoftmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """The cotangent of softmax's input, given that of its result y: y * (g - sum(g * y))."""
-    if y.size >= MANY and out is None:
+    if out is None and y.size >= WORTH:
         out = np.empty_like(y)
-        share(lambda s: unsoftmax(g[s], y[s], out[s]), y)
+        if compiled(y):
+            run("unsoftmax", np.ascontiguousarray(g), y, out)
+        else:
+            in_rows(lambda s: unsoftmax(g[s], y[s], out[s]), y)
         return out
     out = np.subtract(g, np.vecdot(g, y)[:, None], out)
     out *= y
@@ -94,9 +117,12 @@ def log_sums(a: np.ndarray, y: np.ndarray | None = None) -> tuple[np.ndarray, np
 
 def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     """The logarithm of `softmax`."""
-    if a.size >= MANY and y is None:
+    if y is None and a.size >= WORTH:
         y = np.empty_like(a)
-        share(lambda s: log_softmax(a[s], y[s]), a)
+        if compiled(a):
+            run("log_softmax", a, y)
+        else:
+            in_rows(lambda s: log_softmax(a[s], y[s]), a)
         return y
     y = np.empty_like(a) if y is None else y
     token = silence()
@@ -111,6 +137,8 @@ def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
 
 def picked_losses(a: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """The logarithms of `softmax` at `places`, one in each row, without the others."""
+    if a.size >= WORTH:
+        return log_softmax(a)[places]
     token = silence()
     try:
         logs, top = log_sums(a)
@@ -122,13 +150,16 @@ def picked_losses(a: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.nd
 
 def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """The cotangent of log_softmax's input, given that of its result y: g - exp(y) * sum(g)."""
-    if y.size >= MANY and out is None:
+    if out is None and y.size >= WORTH:
         out = np.empty_like(y)
-        share(lambda s: unlog_softmax(g[s], y[s], out[s]), y)
+        if compiled(y):
+            run("unlog_softmax", np.ascontiguousarray(g), y, out)
+        else:
+            in_rows(lambda s: unlog_softmax(g[s], y[s], out[s]), y)
         return out
     out = np.exp(y, out)
     out *= sums(g)[:, None]
     return np.subtract(g, out, out)
 
 
-__all__ = ["block", "log_softmax", "ones", "picked_losses", "softmax", "sums", "unlog_softmax", "unsoftmax"]
+__all__ = ["WORTH", "block", "compiled", "log_softmax", "ones", "picked_losses", "run", "softmax", "sums", "unlog_softmax", "unsoftmax"]

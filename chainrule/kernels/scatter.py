@@ -6,6 +6,7 @@ on rows it falls back to a loop that is fifty times slower.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,11 +40,17 @@ def positions(shape: tuple, index: np.ndarray, dim: int) -> np.ndarray:
     return place.reshape(-1)
 
 
+@lru_cache(64)
+def steps(n: int, after: int) -> np.ndarray:
+    """0 to n - 1 along a dimension with `after` more behind it."""
+    return np.arange(n).reshape((-1,) + (1,) * after)
+
+
 def mesh(index: np.ndarray, dim: int) -> tuple:
     """The index as NumPy's advanced indexing takes it: an open mesh of the other dimensions around it."""
     if index.ndim == 1:
         return (index,)
-    axes: list = [np.arange(n).reshape((-1,) + (1,) * (index.ndim - d - 1)) for d, n in enumerate(index.shape)]
+    axes: list = [steps(n, index.ndim - d - 1) for d, n in enumerate(index.shape)]
     axes[dim] = index
     return tuple(axes)
 
@@ -104,7 +111,7 @@ def row_index(index: np.ndarray, n: int) -> np.ndarray:
 
 def take_rows(a: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     """`y[:, k] = a[:, index[k]]` (dim 1)."""
-    if dim == a.ndim - 1 and a.ndim > 1:
+    if a.size >= reductions.WORTH and dim == a.ndim - 1 and a.ndim > 1:
         y = reductions.gather(a, np.broadcast_to(index, (*a.shape[:-1], *index.shape)), dim)
         if y is not None:
             return y

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.kernels.compile_numba import claim, finish, inlined, inner, kernel, product, wait
-from chainrule.kernels.compile_vectors import LANES, fill, load, pick, put, store
+from chainrule.kernels.compile_vectors_numba import LANES, fill, load, pick, put, store
 
 PLANES, MATRIX = "f4[:, :, :, ::1]", "f4[:, ::1]"
 f32 = np.float32

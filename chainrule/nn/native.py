@@ -12,8 +12,9 @@ from chainrule.nn import functional as F
 from chainrule.tensor import Tensor
 
 SAME = """
-    adaptive_avg_pool1d adaptive_max_pool1d avg_pool1d bilinear channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d
-    conv_transpose2d conv_transpose3d cosine_similarity max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle pixel_unshuffle rms_norm rrelu
+    adaptive_avg_pool1d avg_pool1d bilinear channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d
+    conv_transpose2d conv_transpose3d cosine_similarity max_pool1d max_pool2d max_pool3d pairwise_distance pdist pixel_shuffle
+    pixel_unshuffle rms_norm rrelu
 """.split()  # noqa: SIM905
 globals().update({name: getattr(F, name) for name in SAME})
 REDUCTIONS = ("none", "mean", "sum")
@@ -80,12 +81,17 @@ def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
     return v.norm(pow, [d for d in range(v.dim()) if d != dim % v.dim()], keepdim=True) if v.dim() > 1 else v.abs()
 
 
-# Embeddings, grids
+# Embeddings, grids, maxima and where they are
 
 
 def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
     """`nn.functional.embedding`, the weight first; `padding_idx` -1 is none."""
     return F.embedding(indices, weight, None if padding_idx < 0 else padding_idx, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
+
+
+def adaptive_max_pool1d(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
+    """`nn.functional.adaptive_max_pool1d` with the indices of the maxima."""
+    return F.adaptive_max_pool1d(input, output_size, return_indices=True)
 
 
 def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tensor:
@@ -101,20 +107,24 @@ def grid_sampler(input: Tensor, grid: Tensor, interpolation_mode: int, padding_m
 # Losses, their reduction a number
 
 
-def _loss(name: str) -> Callable:
-    function = getattr(F, name)
+def _loss(name: str, arguments: str) -> Callable:
+    function, names = getattr(F, name), arguments.split()
 
-    def call(*args: Any, reduction: int = 1, **kwargs: Any) -> Tensor:
-        return function(*args, reduction=REDUCTIONS[reduction], **kwargs)
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        given = dict(zip(names, args)) | kwargs
+        return function(**given | {"reduction": REDUCTIONS[given.get("reduction", 1)]})
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"`nn.functional.{name}`, the reduction a number."
+    call.__doc__ = f"`nn.functional.{name}` of {', '.join(names)}; the reduction is a number."
     return call
 
 
-cosine_embedding_loss, hinge_embedding_loss, kl_div, margin_ranking_loss, triplet_margin_loss, ctc_loss = map(
-    _loss, ("cosine_embedding_loss", "hinge_embedding_loss", "kl_div", "margin_ranking_loss", "triplet_margin_loss", "ctc_loss")
-)
+cosine_embedding_loss = _loss("cosine_embedding_loss", "input1 input2 target margin reduction")
+ctc_loss = _loss("ctc_loss", "log_probs targets input_lengths target_lengths blank reduction zero_infinity")
+hinge_embedding_loss = _loss("hinge_embedding_loss", "input target margin reduction")
+kl_div = _loss("kl_div", "input target reduction")
+margin_ranking_loss = _loss("margin_ranking_loss", "input1 input2 target margin reduction")
+triplet_margin_loss = _loss("triplet_margin_loss", "anchor positive negative margin p eps swap reduction")
 
 
 def binary_cross_entropy_with_logits(

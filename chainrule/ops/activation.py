@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels.elementwise import clip, compiled, select
+from chainrule.kernels.elementwise import ONES, clip, compiled, select, whole
 from chainrule.ops.pointwise import exp, log1p, tanh, where
 from chainrule.ops.pointwise_form import pointwise
-from chainrule.ops.primitive import general
+from chainrule.ops.primitive import conjugate as conj, general
 from chainrule.ops.special import erf, sigmoid
 
 SQRT_HALF, INVERSE_SQRT_2PI, SQRT_2_OVER_PI = 0.7071067811865476, 0.3989422804014327, 0.7978845608028654
@@ -65,6 +65,7 @@ selu = pointwise(
 )  # fmt: skip
 
 
+@whole
 def _gelu(a: Any) -> Any:
     y = compiled("gelu", a)
     if y is not None:
@@ -84,6 +85,7 @@ def _in_float32(kernel: Any, a: Any) -> Any:
     return kernel(a.astype(np.float32)).astype(a.dtype)
 
 
+@whole
 def _gelu_slope(a: Any) -> Any:
     y = compiled("gelu_slope", a)
     if y is not None:
@@ -108,12 +110,32 @@ gelu = pointwise("gelu", _gelu, "`input` times the normal distribution function"
 gelu_tanh = pointwise("gelu_tanh", _gelu_tanh, "gelu's tanh approximation", kinds="f", noisy=True, node="GeluBackward0", a=gelu_tanh_slope)
 
 
-def silu_slope(a: Any) -> Any:
-    s = sigmoid(a)
+@whole
+def _silu(a: Any) -> Any:
+    y = compiled("silu", a)
+    return a / (np.exp(np.negative(a)) + ONES.get(a.dtype, 1)) if y is None else y
+
+
+@whole
+def _silu_slope(a: Any) -> Any:
+    y = compiled("silu_slope", a)
+    if y is not None:
+        return y
+    s = sigmoid.kernel(a)
     return s * (1 + a * (1 - s))
 
 
-silu = pointwise("silu", lambda a: a / (1 + np.exp(-a)), "`input` * sigmoid(`input`)", result="float", kinds="fc", a=silu_slope)
+silu_slope = pointwise(
+    "silu_backward", _silu_slope, kinds="fc", noisy=True, a=lambda g, a: g * conj(silu_curve(a, sigmoid(a))),
+)  # fmt: skip
+
+
+def silu_curve(a: Any, s: Any) -> Any:
+    """The second derivative of silu, s being sigmoid(a)."""
+    return s * (1 - s) * (2 + a * (1 - 2 * s))
+
+
+silu = pointwise("silu", _silu, "`input` * sigmoid(`input`)", result="float", kinds="fc", a=lambda a: silu_slope(a))
 
 
 def log_of_one_plus_exp(a: Any) -> Any:
@@ -136,6 +158,9 @@ mish = pointwise(
 @general(a=lambda g, a, beta, threshold: softplus_cotangent(g, a, beta, threshold), elementwise=True)
 def softplus(a: Any, beta: float, threshold: float) -> Any:
     """log(1 + exp(beta a)) / beta, and a itself where beta a exceeds threshold."""
+    y = compiled("softplus", a) if beta == 1 and threshold == 20 else None  # in float32 that is x from there on
+    if y is not None:
+        return y
     scaled = a if beta == 1 else a * a.dtype.type(beta)
     token = silence()
     try:

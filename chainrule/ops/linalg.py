@@ -134,6 +134,19 @@ def pinv(a: Any, cut: Any, hermitian: bool) -> Any:
     return (vh.mT.conj() * np.where(small, 0, 1 / np.where(small, 1, s)).astype(s.dtype)[..., None, :]) @ u.mT.conj()
 
 
+def lstsq_vjp(g: Any, a: Any, b: Any, cut: Any) -> tuple:
+    inverse = pinv(a, cut, False)
+    return sum_to(pinv_vjp(g[0] @ T(b), a, inverse)[0], a.shape), sum_to(T(inverse) @ g[0], b.shape)
+
+
+@general(vjp=lstsq_vjp, inputs=("a", "b"), outputs=("x", "s"), node="LinalgLstsqBackward0")
+def lstsq(a: Any, b: Any, cut: Any) -> Any:
+    """(pinv(a) @ b, the singular values of a), those up to cut(largest) counting as 0."""
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    small = s <= cut(s[..., :1])
+    return vh.mT.conj() @ (np.where(small, 0, 1 / np.where(small, 1, s)).astype(s.dtype)[..., None] * (u.mT.conj() @ b)), s
+
+
 # Determinants
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels import reductions
+from chainrule.kernels.scatter import gather, mesh
 from chainrule.ops.primitive import Primitive, general, linear
 from chainrule.ops.reduce import keep, widened
 
@@ -18,8 +19,7 @@ from chainrule.ops.reduce import keep, widened
 @linear(a=lambda g, index, a_shape, dim: place(g, index, a_shape, dim), inputs=("a", "index"), node="GatherBackward0")
 def pick(a: Any, index: Any, dim: int) -> Any:
     """The elements at `index` along `dim`; no element twice."""
-    y = reductions.gather(a, index, dim)
-    return np.take_along_axis(a, index, dim) if y is None else y
+    return gather(a, index, dim)
 
 
 @linear(a=lambda g, index, dim: pick(g, index, dim), inputs=("a", "index"), node="ScatterBackward0")
@@ -27,7 +27,7 @@ def place(a: Any, index: Any, shape: tuple, dim: int) -> Any:
     """Zeros of `shape` with `a` at `index`: the transpose of `pick`."""
     y = np.zeros(shape, a.dtype)
     if not reductions.scatter_add(y, index, a, dim):
-        np.put_along_axis(y, index, a, dim)
+        y[mesh(index, dim)] = a
     return y
 
 
@@ -51,7 +51,7 @@ def selecting(name: str, node: str, find: Callable) -> Primitive:
 
     def select(a: Any, dim: int, keepdim: bool, k: int = 0) -> Any:
         index = find(widened(a), dim, k)
-        y = np.take_along_axis(a, index, dim)
+        y = gather(a, index, dim)
         return (y, index) if keepdim else (y.squeeze(dim), index.squeeze(dim))
 
     stated = general(
@@ -124,7 +124,7 @@ def ordering(a: Any, dim: int, descending: bool) -> Any:
 def sort(a: Any, dim: int, descending: bool) -> Any:
     """The elements in order along `dim`, and where they were."""
     index = ordering(a, dim, descending)
-    return pick.kernel(a, index, dim), index
+    return gather(a, index, dim), index
 
 
 @general(vjp=lambda g, index, a_shape, dim: (place(g[0], index, a_shape, dim),), outputs=("y", "index"))
@@ -141,4 +141,4 @@ def topk(a: Any, k: int, dim: int, largest: bool) -> Any:
         index = np.take_along_axis(some, ordering(np.take_along_axis(wide, some, dim), dim, largest), dim)
     else:
         index = ordering(a, dim, largest)[(slice(None),) * dim + (slice(k),)]
-    return np.take_along_axis(a, index, dim), index
+    return gather(a, index, dim), index

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
+from chainrule.kernels.elementwise import MANY, blockwise, copy, select as choose
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.primitive import Primitive, linear
 from chainrule.ops.shape import Layout, as_strided, cast, diagonal, expand, reshape, select, slice_dim, unexpand
@@ -17,13 +18,19 @@ from chainrule.ops.shape import Layout, as_strided, cast, diagonal, expand, resh
 def flip(a: Any, dims: tuple) -> Any:
     """The elements of `dims` in reverse order."""
     back = slice(None, None, -1)
-    return a[tuple([back if d in dims else slice(None) for d in range(a.ndim)])].copy()
+    turned = a[tuple([back if d in dims else slice(None) for d in range(a.ndim)])]
+    return turned.copy() if a.size < MANY else copy(turned, np.empty(a.shape, a.dtype))
 
 
 @linear(a=lambda g, shifts, dims: roll(g, tuple([-s for s in shifts]), dims))
 def roll(a: Any, shifts: tuple, dims: tuple) -> Any:
     """The elements moved along `dims`, round the end; along all of them as one if `dims` is empty."""
-    return np.roll(a, shifts, dims) if dims else np.roll(a, shifts[0] if shifts else 0)
+    if not dims:
+        return roll.kernel(a.reshape(-1), shifts, (0,)).reshape(a.shape) if a.ndim else a.copy()
+    for shift, d in zip(shifts, dims):
+        lead, shift = (slice(None),) * d, shift % max(a.shape[d], 1)
+        a = np.concatenate([a[(*lead, slice(a.shape[d] - shift, None))], a[(*lead, slice(a.shape[d] - shift))]], d)
+    return a
 
 
 @linear(a=lambda g, k, dims: rot90(g, -k % 4, dims))
@@ -64,15 +71,14 @@ def remembered(rows: int, columns: int, diagonal: int) -> np.ndarray:
 def below(shape: tuple, diagonal: int) -> np.ndarray:
     """Where matrices have their lower triangles."""
     *_, rows, columns = shape
-    make = remembered if rows * columns < 2**16 else remembered.__wrapped__
+    make = remembered if rows * columns <= 2**16 else remembered.__wrapped__
     return make(rows, columns, diagonal)
 
 
 def keep(a: Any, where: np.ndarray, inside: bool) -> np.ndarray:
     """The elements of `a` where the mask says so, zeros elsewhere."""
-    y = np.zeros(a.shape, a.dtype)
-    np.copyto(y, a, where=where if inside else ~where)
-    return y
+    masks = where.reshape((1,) * (a.ndim - 2) + where.shape)
+    return blockwise(choose, masks, a, 0) if inside else blockwise(choose, masks, 0, a)
 
 
 @linear(a=lambda g, diagonal: tril(g, diagonal))

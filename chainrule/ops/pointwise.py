@@ -6,6 +6,7 @@ saves for the op, so that the same in-place changes are refused.
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def ordered(error: type, message: str) -> Any:
     return check
 
 
-complex_number = complex
+complex_number, abs_number = complex, builtins.abs
 
 # Arithmetic
 
@@ -152,7 +153,7 @@ log2 = pointwise("log2", np.log2, "logarithms to base 2", result="float", a=lamb
 log10 = pointwise("log10", np.log10, "logarithms to base 10", result="float", a=lambda g, a: g / conj(a * LN10))
 log1p = pointwise("log1p", np.log1p, "log(1 + `input`), exact near 0", result="float", a=lambda g, a: g / conj(a + 1))
 sqrt = pointwise("sqrt", np.sqrt, "square roots", result="float", a=lambda g, y: g / conj(2 * y))
-rsqrt = pointwise("rsqrt", lambda a: 1 / np.sqrt(a), "1 / sqrt(`input`)", result="float", a=lambda y: -0.5 * (y * y * y))
+rsqrt = pointwise("rsqrt", lambda a: np.reciprocal(np.sqrt(a)), "1 / sqrt(`input`)", result="float", a=lambda y: -0.5 * (y * y * y))
 
 
 def _logaddexp(a: Any, b: Any) -> Any:
@@ -426,8 +427,9 @@ lerp = pointwise(
 
 
 def _lerp_scalar(a: Any, b: Any, c: Any) -> Any:
-    c = a.dtype.type(c)
-    return a + c * (b - a) if np.abs(c) < 0.5 else b - (b - a) * (1 - c)
+    near = abs_number(c) < 0.5
+    weight = np.asarray(c if near else 1 - c, a.dtype)
+    return a + weight * (b - a) if near else b - (b - a) * weight
 
 
 lerp_scalar = pointwise(

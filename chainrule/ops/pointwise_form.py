@@ -186,6 +186,12 @@ class Pointwise(Primitive):
 
     def slow(self, args: tuple, out: Any = None) -> Any:
         """Any dtypes, scalars, modes and `out=`."""
+        if modes.local.dual_level == 0 and out is None:
+            from chainrule.autograd.duals import quick_pointwise
+
+            result = quick_pointwise(self, args)
+            if result is not None:
+                return result
         if modes.state.busy or any([overrides.claims(v) for v in args if not isinstance(v, Tensor)]):
             done, value = overrides.dispatch(self.function, args, {} if out is None else {"out": out})
             if done:
@@ -284,7 +290,7 @@ def quiet(kernel: Callable) -> Callable:
     lines = ["def silent({}):", "    token = silence()", "    try: return kernel({})", "    finally: restore(token)"]
     scope = {"silence": silence, "restore": restore, "kernel": kernel}
     made: Any = postponed("silent", "kernel", names, names, lambda: [line.format(names) for line in lines], scope)
-    made.quiet = True
+    made.quiet, made.whole = True, getattr(kernel, "whole", False)
     return made
 
 

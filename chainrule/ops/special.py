@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.elementwise import compiled
+from chainrule.kernels.elementwise import ONES, compiled, whole
 from chainrule.ops.pointwise import exp, log, missing, sgn, where
 from chainrule.ops.pointwise_form import Pointwise, pointwise
 from chainrule.ops.primitive import general
@@ -32,14 +32,19 @@ def scipy_kernel(name: str, count: int = 1) -> Callable:
     return (lambda a: compute(a)) if count == 1 else (lambda a, b: compute(a, b))
 
 
+@whole
 def sigmoid_kernel(a: Any) -> Any:
-    return 1 / (1 + np.exp(-a))
+    y = compiled("sigmoid", a)
+    if y is not None:
+        return y
+    return np.reciprocal(np.exp(np.negative(a)) + ONES.get(a.dtype, 1))
 
 
 sigmoid = pointwise("sigmoid", sigmoid_kernel, "1 / (1 + exp(-`input`))", result="float", a=lambda y: (1 - y) * y)
 _erf = scipy_kernel("erf")
 
 
+@whole
 def erf_kernel(a: Any) -> Any:
     y = compiled("erf", a)
     return _erf(a) if y is None else y
@@ -107,21 +112,24 @@ BESSEL = {
     "bessel_j0": "j0", "bessel_j1": "j1", "bessel_y0": "y0", "bessel_y1": "y1", "modified_bessel_i0": "i0", "modified_bessel_i1": "i1",
     "modified_bessel_k0": "k0", "modified_bessel_k1": "k1", "scaled_modified_bessel_k0": "k0e", "scaled_modified_bessel_k1": "k1e",
 }  # fmt: skip
-UNDIFFERENTIATED = {name: stated(name, kernel, f"the Bessel function {name[-2:].upper()}") for name, kernel in BESSEL.items()} | {
-    "airy_ai": stated("airy_ai", _airy, "the Airy function Ai"),
-    "spherical_bessel_j0": stated("spherical_bessel_j0", _spherical_j0, "the spherical Bessel function j0, sin(`input`) / `input`"),
+# name -> its kernel, what it is, and how PyTorch calls its argument
+FUNCTIONS: dict[str, tuple] = {
+    **{name: (kernel, f"the Bessel function {name[-2:].upper()}", "x" if name[0] == "s" else "input") for name, kernel in BESSEL.items()},
+    "airy_ai": (_airy, "the Airy function Ai", "x"),
+    "spherical_bessel_j0": (_spherical_j0, "the spherical Bessel function j0, sin(`x`) / `x`", "x"),
 }
+UNDIFFERENTIATED = {name: stated(name, kernel, doc, names=(argument,)) for name, (kernel, doc, argument) in FUNCTIONS.items()}
 
 
 def polynomial(name: str, evaluate: Callable, doc: str) -> Pointwise:
-    """The polynomial of degree `n`, which is truncated, at `input`; 0 for negative degrees. In double precision on the way."""
+    """The polynomial of degree `n`, which is truncated, at `x`; 0 for negative degrees. In double precision on the way."""
 
     def kernel(a: Any, b: Any) -> Any:
         degree = np.trunc(np.asarray(b, np.float64)).astype(np.int64)
         y = evaluate(import_module("scipy.special"), degree, np.asarray(a, np.float64))
         return np.where(degree < 0, 0, y).astype(a.dtype)
 
-    return pointwise(f"special_{name}", kernel, doc, result="float", kinds="buif", noisy=True, names=("input", "n"))
+    return pointwise(f"special_{name}", kernel, doc, result="float", kinds="buif", noisy=True, names=("x", "n"))
 
 
 def _third(s: Any, n: Any, x: Any) -> Any:

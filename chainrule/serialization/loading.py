@@ -72,6 +72,8 @@ def rebuild_from_type(function: Any, kind: Any, arguments: tuple, state: Any) ->
     if function not in FUNCTIONS.values():
         raise pickle.UnpicklingError(f"Weights only load failed: a tensor is to be made by {function!r:.80}")
     result = function(*arguments)
+    if not (isinstance(kind, type) and issubclass(kind, Tensor)):
+        raise pickle.UnpicklingError(f"Weights only load failed: {kind!r:.80} is no class of tensors")
     if type(result) is not kind:
         result.__class__ = kind
     return with_state(result, state)

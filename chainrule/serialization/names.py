@@ -29,13 +29,15 @@ CLASSES = {"torch._C._VariableFunctionsClass": "", "torch._C.TensorBase": "Tenso
 
 def theirs(obj: Any) -> tuple[str, str] | None:
     """PyTorch's module and name for a class or function of chainrule's; None for what is not of chainrule."""
-    module, name = obj.__module__ or "", obj.__qualname__
+    module, name = obj.__module__ or "chainrule", obj.__qualname__  # functions made from a table have no module
     if not module.startswith("chainrule"):
         return None
     if isinstance(obj, FunctionType) and not module.startswith("chainrule.nn.init"):
         for public in FUNCTIONS:
             if getattr(import_module(public), name, None) is obj:
                 return public.replace("chainrule", "torch"), name
+    if obj.__module__ is None:
+        return None
     if (module, name) in RENAMED:
         return RENAMED[module, name]
     return PLACES.get(module, module.replace("chainrule", "torch", 1)), name

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule._core.types import Size, device
+from chainrule._core.types import Size, device, layout
 from chainrule.serialization.names import theirs
 from chainrule.tensor import Tensor, root_memory
 
@@ -77,6 +77,8 @@ class TensorPickler(pickle._Pickler):  # type: ignore[name-defined]  # the one i
             return named("torch", "Size"), (tuple(obj),)
         if isinstance(obj, device):
             return named("torch", "device"), (str(obj),)
+        if isinstance(obj, layout):
+            return named("torch.serialization", "_get_layout"), (str(obj),)
         return NotImplemented
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> Any:
@@ -91,17 +93,24 @@ class TensorPickler(pickle._Pickler):  # type: ignore[name-defined]  # the one i
 
         from chainrule.nn.parameter import Parameter
 
+        kind, attributes = type(t), dict(t.__dict__)
         if isinstance(t, Parameter):
             plain = t.detach()
             plain.__class__ = Tensor
+            if attributes:
+                return named("torch._utils", "_rebuild_parameter_with_state"), (plain, t.requires_grad, OrderedDict(), attributes)
             return named("torch._utils", "_rebuild_parameter"), (plain, t.requires_grad, OrderedDict())
         if t.requires_grad and not t.is_leaf:
             t = t.detach().requires_grad_()
         storage, offset, strides = self.storage_of(t)
         arguments: tuple = (storage, offset, tuple(t.shape), strides, t.requires_grad, OrderedDict())
+        rebuild = named("torch._utils", "_rebuild_tensor_v2")
         if dtypes.LEGACY[t.dtype].startswith("UInt"):
-            return named("torch._utils", "_rebuild_tensor_v3"), (*arguments, named("torch", t.dtype.name))
-        return named("torch._utils", "_rebuild_tensor_v2"), arguments
+            rebuild, arguments = named("torch._utils", "_rebuild_tensor_v3"), (*arguments, named("torch", t.dtype.name))
+        if kind is Tensor and not attributes:
+            return rebuild, arguments
+        own = named("torch", "Tensor") if kind is Tensor else kind
+        return named("torch._tensor", "_rebuild_from_type_v2"), (rebuild, own, arguments, attributes)
 
     def storage_of(self, t: Tensor) -> tuple[Storage, int, tuple]:
         """The storage of a tensor's whole memory (tensors that share memory share it), where it starts there, its strides; in elements."""

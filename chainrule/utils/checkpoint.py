@@ -20,10 +20,12 @@ from chainrule.autograd.grad_mode import enable_grad, no_grad
 from chainrule.autograd.gradients import backward as run_backward
 from chainrule.autograd.graph import saved_tensors_hooks
 from chainrule.tensor import Tensor
+from chainrule.utils.selective import CheckpointPolicy, SelectiveCheckpointContext, create_selective_checkpoint_contexts
 
 __all__ = [
-    "CheckpointError", "CheckpointFunction", "check_backward_validity", "checkpoint", "checkpoint_sequential", "detach_variable",
-    "noop_context_fn", "set_checkpoint_debug_enabled", "set_checkpoint_early_stop",
+    "CheckpointError", "CheckpointFunction", "CheckpointPolicy", "SelectiveCheckpointContext", "check_backward_validity", "checkpoint",
+    "checkpoint_sequential", "create_selective_checkpoint_contexts", "detach_variable", "noop_context_fn", "set_checkpoint_debug_enabled",
+    "set_checkpoint_early_stop",
 ]  # fmt: skip
 
 PASS_EXPLICITLY = (

@@ -12,7 +12,7 @@ import ml_dtypes  # noqa: F401  # with it NumPy, and so the library, knows the n
 import numpy as np
 
 from chainrule._core.types import require_cpu
-from chainrule.tensor import Tensor, root_memory, wrap
+from chainrule.tensor import Tensor, wrap
 
 try:
     from safetensors import deserialize, numpy as library
@@ -92,7 +92,7 @@ def arrays(tensors: Tensors) -> dict[str, np.ndarray]:
     """The arrays of tensors, once they are fit to be written."""
     if not isinstance(tensors, dict):
         raise ValueError(f"Expected a dict of [str, torch.Tensor] but received {type(tensors)}")
-    seen: dict[int, str] = {}
+    ends: list[tuple[int, int, str]] = []
     for name, t in tensors.items():
         if not isinstance(t, Tensor):
             raise ValueError(f"Key `{name}` is invalid, expected torch.Tensor but received {type(t)}")
@@ -101,9 +101,12 @@ def arrays(tensors: Tensors) -> dict[str, np.ndarray]:
                 f"You are trying to save a non contiguous tensor: `{name}` which is not allowed. Either it is a slice or a transpose of "
                 "another: save the whole one, or call `.contiguous()` before saving."
             )
-        other = seen.setdefault(id(root_memory(t._data)), name) if t.numel() else name
-        if other != name:
-            raise RuntimeError(f"Some tensors share memory: `{other}` and `{name}`. Save one of them, or clone one; `save_model` does so.")
+        start = t.data_ptr()
+        ends.append((start, start + t._data.nbytes, name))
+    ends.sort()
+    for (_, end, name), (start, _, other) in zip(ends, ends[1:]):
+        if start < end:
+            raise RuntimeError(f"Some tensors share memory: `{name}` and `{other}`. Save one of them, or clone one; `save_model` does so.")
     return {name: np.ascontiguousarray(t._data).reshape(t._data.shape) for name, t in tensors.items()}
 
 

@@ -23,7 +23,8 @@ state = modes.state
 FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 BACKENDS = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True, "overrideable": True}  # what nn.attention allows
 NO_BACKEND = (
-    "No viable backend for scaled_dot_product_attention was found. This is likely due to turning off both the math kernel and the fused kernels."
+    "No viable backend for scaled_dot_product_attention was found. This is likely due to turning off both the math kernel and the fused "
+    "kernels."
 )
 
 

@@ -26,6 +26,7 @@ from chainrule.tensor import Tensor, sync
 
 state = modes.state
 F32, F64, I64, U64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint64)
+FAST = frozenset((F32, F64))
 _new, _max, _add = object.__new__, np.maximum.reduce, np.add.reduce
 
 
@@ -255,9 +256,11 @@ def pick(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
     if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {legacy(target)}")
     numbers = target._data
-    wrong = ((numbers < 0) | (numbers >= classes)) & (numbers != ignore_index)
-    if wrong.any():
-        raise IndexError(f"Target {numbers[wrong].flat[0]} is out of bounds.")
+    plain = numbers.__class__ is np.ndarray and numbers.dtype is I64 and numbers.size
+    if not plain or _max(numbers.view(U64), None) >= classes:
+        wrong = ((numbers < 0) | (numbers >= classes)) & (numbers != ignore_index)
+        if wrong.any():
+            raise IndexError(f"Target {numbers[wrong].flat[0]} is out of bounds.")
     return (ops.nll_loss if len(shape) < 3 else ops.nll_loss2d)(input, target, weight, ignore_index, reduction)
 
 

@@ -14,8 +14,9 @@ from chainrule.autograd.grad_mode import no_grad
 from chainrule.functions.arguments import require_tensor
 from chainrule.nn._functional.arguments import REDUCTIONS, check_reduction, legacy, reduce_loss, require_floating
 from chainrule.nn._functional.linear import linear
-from chainrule.nn._functional.loss import cross_entropy, paired
+from chainrule.nn._functional.loss import FAST, check_class_weight, cross_entropy, paired
 from chainrule.ops import ctc, loss as ops, pointwise as elements
+from chainrule.ops.linear_loss import linear_cross_entropy as whole_loss
 from chainrule.ops.overrides import public
 from chainrule.tensor import Tensor, wrap
 
@@ -222,7 +223,7 @@ def linear_cross_entropy(
 ) -> Tensor:  # fmt: skip
     """`cross_entropy(linear(input, linear_weight, linear_bias), target)`: input (N, in) or (in), linear_weight (C, ..., in).
 
-    `options` say how PyTorch cuts the work; the result is the same, and chainrule does it whole.
+    With `options` and class numbers as target, all scores are never there at once: the batch goes in parts, forward and backward.
     """
     x, w = input._data, linear_weight._data
     if x.ndim < 1 or x.ndim > 2:
@@ -252,6 +253,8 @@ def linear_cross_entropy(
             f"linear_bias.shape={None if linear_bias is None else linear_bias._data.shape}.",
             stacklevel=3,
         )
+    elif options is not None and x.size and x.dtype in FAST and x.dtype == w.dtype and target._data.shape == x.shape[:-1]:
+        return in_parts(input, linear_weight, linear_bias, target, weight, reduction, ignore_index, options)
     if w.ndim > 2:
         linear_weight = linear_weight.reshape(-1, w.shape[-1])  # type: ignore[attr-defined]
         linear_bias = linear_bias if linear_bias is None else linear_bias.reshape(-1)  # type: ignore[attr-defined]
@@ -266,6 +269,28 @@ def linear_cross_entropy(
         ignore_index=-100 if ignore_index is None else ignore_index,
         label_smoothing=label_smoothing,
     )
+
+
+PART = 1 << 22  # scores that are there at once, if the options do not say how many rows
+
+
+def in_parts(
+    input: Any, linear_weight: Tensor, bias: Tensor | None, target: Any, weight: Tensor | None, reduction: str, ignore_index: int | None,
+    options: Any,
+) -> Tensor:  # fmt: skip
+    """`linear_cross_entropy` of class numbers."""
+    ignored = -100 if ignore_index is None else ignore_index
+    classes = len(linear_weight._data)
+    numbers = np.atleast_1d(target._data)
+    check_class_weight(weight, classes)
+    wrong = ((numbers < 0) | (numbers >= classes)) & (numbers != ignored)
+    if wrong.any():
+        raise IndexError(f"Target {numbers[wrong].flat[0]} is out of bounds.")
+    single = input._data.ndim == 1
+    x = input.unsqueeze(0) if single else input
+    size = options.batch_chunk_size or max(1, PART // classes)
+    loss: Any = whole_loss(x, linear_weight, bias, wrap(numbers), weight, ignored, reduction, size)
+    return loss.squeeze(0) if single and reduction == "none" else loss
 
 
 __all__ = [

@@ -10,7 +10,10 @@ from chainrule.nn.modules.container import Sequential
 from chainrule.nn.modules.module import Module
 from chainrule.tensor import Tensor
 
-__all__ = ["MLP", "Conv2dNormActivation", "Conv3dNormActivation", "Permute", "SqueezeExcitation", "StochasticDepth", "stochastic_depth"]
+__all__ = [
+    "MLP", "Conv2dNormActivation", "Conv3dNormActivation", "FrozenBatchNorm2d", "Permute", "SqueezeExcitation", "StochasticDepth",
+    "stochastic_depth",
+]  # fmt: skip
 
 Layer = Callable[..., Module]
 
@@ -72,6 +75,36 @@ class Conv3dNormActivation(ConvNormActivation):
 
 def options(inplace: bool | None) -> dict[str, Any]:
     return {} if inplace is None else {"inplace": inplace}
+
+
+class FrozenBatchNorm2d(Module):
+    """A batch normalisation (N, C, H, W) whose statistics and parameters are buffers that never change.
+
+    Example: `FrozenBatchNorm2d(3)(randn(2, 3, 4, 4)).shape` is `torch.Size([2, 3, 4, 4])`.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        for name, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+            self.register_buffer(name, functions.full((num_features,), value))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        state_dict.pop(f"{prefix}num_batches_tracked", None)  # of a batch normalisation that was trained
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def forward(self, x: Tensor) -> Tensor:
+        w, b, mean, var = [v.reshape(1, -1, 1, 1) for v in (self.weight, self.bias, self.running_mean, self.running_var)]
+        scale = w * (var + self.eps).rsqrt()
+        return x * scale + (b - mean * scale)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.weight.shape[0]}, eps={self.eps})"
 
 
 class SqueezeExcitation(Module):

@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule import functions
 from chainrule._core.dtypes import dtype as Dtype, float32, get_default_dtype, uint8
+from chainrule._core.types import Size
 from chainrule.tensor import Tensor
 from chainrule.vision.transforms import tensors, warps
 from chainrule.vision.transforms.modes import PILLOW, InterpolationMode, mode_of
@@ -378,8 +379,8 @@ def elastic_transform(
         raise TypeError("Argument displacement should be a Tensor")
 
     def move(tensor: Tensor) -> Tensor:
-        shape = (1, *tensor.shape[-2:], 2)
-        if tuple(displacement.shape) != shape:
+        shape = Size((1, *tensor.shape[-2:], 2))
+        if displacement.shape != shape:
             raise ValueError(f"Argument displacement shape should be {shape}, but given {displacement.shape}")
         return warps.elastic_transform(tensor, displacement, mode_of(interpolation).value, fill)
 

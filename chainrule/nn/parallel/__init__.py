@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.nn.modules.module import Module
+from chainrule.nn.parallel.scatter_gather import gather, scatter
 
-__all__ = ["DataParallel"]
+__all__ = ["DataParallel", "gather", "scatter"]
 
 
 class DataParallel(Module):

@@ -191,16 +191,26 @@ def total(context, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def every_second(context, array, place):  # type: ignore[no-untyped-def]
-    """array.flat[place : place + 32 : 2]; the element after the last is read too."""
+def apart(context, first, second):  # type: ignore[no-untyped-def]
+    """The even and the odd elements of two vectors one after the other."""
 
     def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        wide = ir.VectorType(context.get_value_type(signature.args[0].dtype), 2 * LANES)
-        both = builder.load(builder.bitcast(builder.gep(data, [args[1]]), wide.as_pointer()), align=4)
-        return builder.shuffle_vector(both, ir.Constant(wide, ir.Undefined), _order(list(range(0, 2 * LANES, 2))))
+        halves = [builder.shuffle_vector(*args, _order(list(range(start, 2 * LANES, 2)))) for start in (0, 1)]
+        return context.make_tuple(builder, signature.return_type, halves)
 
-    return OF[array.dtype](array, types.intp), build
+    return types.UniTuple(first, 2)(first, second), build
+
+
+@intrinsic
+def alternately(context, even, odd):  # type: ignore[no-untyped-def]
+    """The two vectors that `apart` would take apart so."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        order = [i // 2 + i % 2 * LANES for i in range(2 * LANES)]
+        both = [builder.shuffle_vector(*args, _order(order[start : start + LANES])) for start in (0, LANES)]
+        return context.make_tuple(builder, signature.return_type, both)
+
+    return types.UniTuple(even, 2)(even, odd), build
 
 
 @intrinsic

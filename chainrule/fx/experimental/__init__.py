@@ -1,0 +1,1 @@
+"""Parts of `torch.fx` that programs ask whether they are being traced."""
