@@ -12,7 +12,7 @@ import warnings
 from functools import cache
 from typing import Any
 
-from chainrule.kernels import threads
+from chainrule.kernels import conv, threads
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode", "get_float32_matmul_precision", "get_num_interop_threads",
@@ -68,9 +68,13 @@ def get_deterministic_debug_mode() -> int:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Remembered only: products of float32 matrices are computed in float32. Warns if not "highest", "high" or "medium"."""
+    """How exact float32 has to be. Warns if not "highest", "high" or "medium".
+
+    Products are computed in float32 always. Convolution goes by Winograd's algorithm where that is quicker, with errors below 5e-5 of
+    the result's root mean square, unless "highest" is asked for here.
+    """
     if precision in PRECISIONS:
-        _now["precision"] = precision
+        _now["precision"] = conv.precision = precision
     else:
         warnings.warn(
             f"{precision} is not one of 'highest', 'high', or 'medium'; the current setFloat32MatmulPrecision call has no effect.",
@@ -98,40 +102,7 @@ def is_warn_always_enabled() -> bool:
     return _now["warn_always"]
 
 
-# Threads
-
-
-@cache
-def blas() -> tuple[Any, Any] | None:
-    """The functions that set and get the number of threads of NumPy's OpenBLAS; None if NumPy has another BLAS."""
-    from numpy._core import _multiarray_umath
-
-    library = ctypes.CDLL(_multiarray_umath.__file__)  # a symbol is looked for in what the library is linked with, too
-    for prefix, suffix in (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "")):
-        try:
-            setter, getter = (getattr(library, f"{prefix}openblas_{verb}_num_threads{suffix}") for verb in ("set", "get"))
-        except AttributeError:
-            continue
-        setter.argtypes, setter.restype, getter.restype = [ctypes.c_int], None, ctypes.c_int
-        return setter, getter
-    return None
-
-
-def set_num_threads(nthreads: int) -> None:
-    """The threads that one operation may use: NumPy's BLAS, kernels compiled by Numba and large arrays that are shared out.
-
-    Raises RuntimeError unless it is a positive int.
-    """
-    threads.set_num_threads(nthreads)
-    if found := blas():
-        found[0](nthreads)
-    if numba := sys.modules.get("numba"):
-        numba.set_num_threads(min(nthreads, numba.config.NUMBA_NUM_THREADS))
-
-
-def get_num_threads() -> int:
-    """The threads that one operation may use."""
-    return threads.get_num_threads()
+# Threads (`set_num_threads` itself is in `kernels`)
 
 
 def set_num_interop_threads(nthreads: int) -> None:

@@ -18,7 +18,7 @@ from chainrule.utils.data import DataLoader, TensorDataset
 from chainrule.vision.datasets import Digits
 from chainrule.vision.models import resnet18
 
-SIDE = 32
+SIDE, BATCH = 32, 64
 OUT = Path("out")
 
 
@@ -42,7 +42,7 @@ def train(model, dataset, epochs, lr, trunk):
     """Yields the loss of each step; with `trunk` False batch norm keeps its statistics, too."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=1e-4, nesterov=True)
-    loader = DataLoader(dataset, batch_size=64, shuffle=True, drop_last=True)
+    loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(loader))
     model.train(trunk)
     for _ in range(epochs):
@@ -98,13 +98,13 @@ def main():
         model.load_state_dict({k: v for k, v in torch.load(weights).items() if not k.startswith("fc.")}, strict=False)
     else:
         source = pictures(True, old)
-        curves["all layers, digits 0 to 4"] = watch("0 to 4", 4 * (len(source) // 64), train(model, source, 4, 0.05, trunk=True))
+        curves["all layers, digits 0 to 4"] = watch("0 to 4", 4 * (len(source) // BATCH), train(model, source, 4, 0.05, trunk=True))
         print(f"held-out accuracy on 0 to 4, all layers: {accuracy(model, pictures(False, old)):.1%}")
 
     target, test = pictures(True, new), pictures(False, new)
     freeze(model, len(new))
     print(f"held-out accuracy on 5 to 9, new layer:  {accuracy(model, test):.1%}")
-    curves["last layer, digits 5 to 9"] = watch("5 to 9", 8 * (len(target) // 64), train(model, target, 8, 0.05, trunk=False))
+    curves["last layer, digits 5 to 9"] = watch("5 to 9", 8 * (len(target) // BATCH), train(model, target, 8, 0.05, trunk=False))
     print(f"held-out accuracy on 5 to 9, trained:    {accuracy(model, test):.1%}")
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(f"{learned} of {sum(p.numel() for p in model.parameters())} parameters were trained for it")

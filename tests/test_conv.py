@@ -252,10 +252,10 @@ def test_number_of_threads() -> None:
     try:
         compiled.set_num_threads(1)
         assert compiled.get_num_threads() == 1
-        assert [c.get_num_threads() for c in compiled.blas(False)] == [1] * len(compiled.blas(False))
+        assert {c.get_num_threads() for c in compiled.blas("numpy.libs")} == {1}
     finally:
         compiled.set_num_threads(before)
     with pytest.raises(RuntimeError, match="positive"):
         compiled.set_num_threads(0)
     with compiled.one_blas_thread():
-        assert [c.get_num_threads() for c in compiled.blas(True)] == [1] * len(compiled.blas(True))
+        assert {c.get_num_threads() for c in compiled.compiled_blas()} == {1}

@@ -62,8 +62,6 @@ def test_resnets_have_the_published_parameters():
         assert sum(p.numel() for p in model.parameters()) == count
         names = {"conv1.weight", "bn1.running_mean", "layer2.0.downsample.1.num_batches_tracked", "layer4.1.bn2.weight", "fc.bias"}
         assert names <= set(state)
-    with pytest.raises(NotImplementedError, match="load_state_dict"):
-        chainrule.vision.models.resnet18(pretrained=True)
 
 
 def test_weights_of_a_pytorch_resnet_load():

@@ -192,6 +192,34 @@ def test_attention_options(options):
     agree(lambda f, q, k, v: f.scaled_dot_product_attention(q, k, v, **options), *arrays)
 
 
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"scale": -1.5}], ids=str)
+@pytest.mark.parametrize("spread", [1, 40])
+def test_attention_of_many(options, spread):
+    arrays = [a.astype(np.float32) for a in (spread * draw(2, 3, 100, 16), draw(2, 3, 70, 16, seed=1), draw(2, 3, 70, 20, seed=2))]
+    close(lambda f, q, k, v: f.scaled_dot_product_attention(q, k, v, **options), *arrays, rtol=1e-3, atol=1e-4 * spread)
+    with chainrule.no_grad():
+        y = F.scaled_dot_product_attention(*map(chainrule.from_numpy, arrays), **options)
+    want = T.scaled_dot_product_attention(*map(torch.from_numpy, arrays), **options)
+    np.testing.assert_allclose(y.numpy(), want.numpy(), rtol=1e-4, atol=1e-5 * spread)
+
+
+# Losses
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy_with_logits", "soft_margin_loss"])
+def test_losses_of_many(name):
+    x, y = draw(600, 500).astype(np.float32), (draw(600, 500, seed=1) > 0).astype(np.float32)
+    want: list = []
+    got: list = []
+    for (lib, f), found in zip(LIBRARIES, (want, got), strict=True):
+        a = lib.from_numpy(x).requires_grad_()
+        loss = getattr(f, name)(a, lib.from_numpy(y))
+        loss.backward()
+        found += [loss.item(), a.grad.numpy()]
+    np.testing.assert_allclose(got[0], want[0], rtol=1e-5)
+    np.testing.assert_allclose(got[1], want[1], rtol=1e-5, atol=1e-11)
+
+
 # Blocks
 
 

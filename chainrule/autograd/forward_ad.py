@@ -17,8 +17,8 @@ from chainrule.autograd.grad_mode import Mode
 from chainrule.autograd.views import geometry, laid_as, take_view
 from chainrule.kernels.batched import Batched
 from chainrule.ops import shape as ops
-from chainrule.ops.primitive import INEXACT, linear
-from chainrule.tensor import Tensor
+from chainrule.ops.primitive import INEXACT, linear, mark_view
+from chainrule.tensor import Tensor, adopt
 
 __all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
 
@@ -120,8 +120,11 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
         raise RuntimeError(
             f"Making a dual Tensor based on a Tensor that already has a forward gradient at the same level {level} is not supported."
         )
-    with below(level):
-        dual = ops.view(tensor, tensor._data.shape)
+    if is_simple(tensor, level):
+        dual = seen(tensor)
+    else:
+        with below(level):
+            dual = ops.view(tensor, tensor._data.shape)
     attach(dual, level, tangent)
     return dual
 
@@ -133,10 +136,25 @@ def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTens
         return UnpackedDualTensor(tensor, None)
     if not isinstance(tensor, Tensor):
         raise TypeError(f"_unpack_dual(): argument 'dual' (position 1) must be Tensor, not {type(tensor).__name__}")
-    with below(level):
-        primal = primal_of(tensor)
+    if is_simple(tensor, level):
+        primal = seen(tensor)
+    else:
+        with below(level):
+            primal = primal_of(tensor)
     hold(primal, level, None)
     return UnpackedDualTensor(primal, tangent_of(tensor, level))
+
+
+def is_simple(t: Tensor, level: int) -> bool:
+    """Whether a view of t needs no op: no history and no level below has to learn of it."""
+    return level == 0 and type(t) is Tensor and not t.requires_grad and not modes.state.levels and local.watch is None
+
+
+def seen(t: Tensor) -> Tensor:
+    """A view of a tensor without history."""
+    view = adopt(Tensor, t._data[...])
+    mark_view(view, t, False, local.grad)
+    return view
 
 
 # Tangents

@@ -221,11 +221,11 @@ def check_cotangent(i: int, g: Tensor, shape: Any, dtype: Any, batched: bool) ->
 
 def implicit(shape: Any, dtype: Any) -> Tensor:
     """The cotangent 1 of an output of one element."""
-    if shape is None or any(n != 1 for n in shape):
+    if shape is None or (shape and any([n != 1 for n in shape])):
         raise RuntimeError("grad can be implicitly created only for scalar outputs")
     if not dtype.is_floating_point:
         raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {dtype}")
-    return wrap(np.ones(shape, dtype.numpy))
+    return wrap(np.ones(shape, dtype.numpy) if shape else np.array(1, dtype.numpy))
 
 
 def edge_metadata(edge: GradientEdge) -> tuple:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import modes
+from chainrule.autograd.duals import pointwise_slope
 from chainrule.autograd.engine import as_tensor, run
 from chainrule.autograd.forward_ad import attach, below, hold, tangent_of, tangents_of
 from chainrule.autograd.node import Node
@@ -23,7 +24,7 @@ from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable, overwrite
 from chainrule.ops.pointwise import where
 from chainrule.ops.pointwise_form import Pointwise
-from chainrule.ops.primitive import INEXACT, MultiNode, Primitive, argument_names, as_array, bare, conjugate, edge_of
+from chainrule.ops.primitive import INEXACT, MultiNode, Primitive, argument_names, as_array, bare, conjugate, edge_of, mark_view
 from chainrule.tensor import Tensor, wrap
 
 local = modes.local
@@ -40,7 +41,7 @@ def push_forward(op: Primitive, inputs: Sequence, statics: tuple, outs: list, no
             continue
         if not op.differentiable or not any([out._data.dtype in INEXACT for out in outs]):
             continue
-        if node is None and local.dual_level == 0 and not op.view and push_arrays(op, inputs, statics, outs, tangents):
+        if node is None and local.dual_level == 0 and push_arrays(op, inputs, statics, outs, tangents):
             return
         with below(level):
             found = pushed(op, inputs, statics, outs, tangents)
@@ -64,39 +65,18 @@ def push_arrays(op: Primitive, inputs: Sequence, statics: tuple, outs: list, tan
     if isinstance(op, Pointwise):
         if results[0].dtype.kind == "c" or any([t.dtype.kind == "c" for t in slopes if t is not None]):
             return False
-        found: Sequence = [slope_of(op, arrays, results[0], slopes)]
+        found: Sequence = [pointwise_slope(op, arrays, results[0], slopes)]
     elif op.jvp is not None:
         found = push_by_rule(op, arrays, statics, results, slopes)
     else:
         found = push_linear(op, arrays, statics, slopes)
     for out, slope in zip(outs, found, strict=True):
         if slope is not None and out._data.dtype in INEXACT:
-            hold(out, 0, wrap(as_array(slope)))
+            tangent = wrap(as_array(slope))
+            if op.view:
+                mark_view(tangent, tangents[0], len(outs) > 1, local.grad)
+            hold(out, 0, tangent)
     return True
-
-
-def slope_of(op: Pointwise, arrays: tuple, result: Any, slopes: Sequence) -> Any:
-    """`push_pointwise` for real arrays."""
-    total = None
-    given = dict(zip(op.inputs, arrays, strict=False), y=result)
-    for name, t in zip(op.inputs, slopes, strict=False):
-        rule = op.rules.get(name)
-        if t is None or rule is None:
-            continue
-        if not callable(rule):
-            part = t if rule == 1 else -t
-        else:
-            names = argument_names(rule)
-            part = rule(*[t if n == "g" else given[n] if n in given else asked(given, n) for n in names])
-            part = part if "g" in names else t * part
-        total = part if total is None else total + part
-    return total if total is None or total.shape == result.shape else np.broadcast_to(total, result.shape).copy()
-
-
-def asked(given: dict, name: str) -> Any:
-    """The shape or type of an array that a rule asks for."""
-    source, _, what = name.rpartition("_")
-    return np.shape(given[source]) if what == "shape" else getattr(given[source], what, None)
 
 
 def pushed(op: Primitive, inputs: Sequence, statics: tuple, outs: list, tangents: list) -> Sequence:
@@ -160,7 +140,7 @@ def zeros_as(t: Any) -> Any:
 
 
 def add_up(totals: Sequence | None, parts: Any) -> Sequence:
-    parts = parts if isinstance(parts, tuple) else (parts,)
+    parts = parts if isinstance(parts, (tuple, list)) else (parts,)
     return parts if totals is None else [a + b for a, b in zip(totals, parts, strict=True)]
 
 

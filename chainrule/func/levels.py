@@ -67,8 +67,13 @@ DOORS = frozenset((enter, leave, lift, lower))
 
 def lifted(op: Primitive, inputs: Sequence, arrays: tuple, outs: list) -> tuple[Sequence, tuple]:
     """The inputs of an op, those that are tracked lifted to all levels of its results: their cotangents will have those."""
+    if not modes.local.grad or modes.local.inference or op in DOORS:
+        return inputs, arrays
+    first = outs[0]._data
+    if first.__class__ is Batched and first.array.__class__ is np.ndarray and all([is_at(t, first.level) for t in inputs]):
+        return inputs, arrays
     levels = list(dict.fromkeys([level for t in outs for level in chain(t._data)]))
-    if not levels or op in DOORS or not modes.local.grad or modes.local.inference:
+    if not levels:
         return inputs, arrays
     made: list = []
     for t in inputs:
@@ -76,6 +81,11 @@ def lifted(op: Primitive, inputs: Sequence, arrays: tuple, outs: list) -> tuple[
             t = inside(t, levels)
         made.append(t)
     return made, tuple([t._data if isinstance(t, Tensor) else a for t, a in zip(made, arrays, strict=True)])
+
+
+def is_at(t: Any, level: Level) -> bool:
+    """Whether t needs no lifting to a level: it is there, or its cotangent does not matter."""
+    return not isinstance(t, Tensor) or (t._data.__class__ is Batched and t._data.level is level) or not t.requires_grad
 
 
 def inside(t: Tensor, levels: Sequence[Level]) -> Tensor:

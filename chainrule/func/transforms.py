@@ -262,7 +262,8 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
             f"tangents also must be. Got primals with structure {tree.pattern(primals)} and tangents with structure "
             f"{tree.pattern(tangents)}"
         )
-    for name, values in (("primals", tree.leaves(primals)), ("tangents", tree.leaves(tangents))):
+    points, directions = tree.leaves(primals), tree.leaves(tangents)
+    for name, values in (("primals", points), ("tangents", directions)):
         if not values:
             raise RuntimeError(f"{title}: Expected {name} to contain at least one Tensor.")
         for t in values:
@@ -270,8 +271,7 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
                 raise RuntimeError(f"{title}: Expected {name} to only contain Tensors, got {type(t)}")
     level = forward_ad.enter_level()
     try:
-        pairs = zip(tree.leaves(primals), tree.leaves(tangents), strict=True)
-        duals = tree.filled(primals, [forward_ad.make_dual(t, v, level=level) for t, v in pairs])
+        duals = tree.filled(primals, [forward_ad.make_dual(t, v, level=level) for t, v in zip(points, directions, strict=True)])
         output, aux = with_aux(within(func, *duals), has_aux, title)
         values, slopes = [], []
         for t in tree.leaves(output):
@@ -285,7 +285,8 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
                 )
             values.append(primal)
             slopes.append(zeros_as(primal) if tangent is None else tangent)
-        aux = tree.mapped(lambda t: forward_ad.unpack_dual(t, level=level).primal if isinstance(t, Tensor) else t, aux)
+        if has_aux:
+            aux = tree.mapped(lambda t: forward_ad.unpack_dual(t, level=level).primal if isinstance(t, Tensor) else t, aux)
     finally:
         forward_ad.exit_level()
     result = tree.filled(output, values), tree.filled(output, slopes)

@@ -302,14 +302,15 @@ def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     require_matrix("linalg.lu", A)
     require_float("linalg.lu", A)
     check_pivot("linalg.lu", pivot)
-    packed, pivots, _ = ops.lu_factor_ex(A)
-    return finish("linalg_lu", named.linalg_lu(*unpacked(packed, pivots)), out)
+    lower, upper, pivots = ops.lu(A)
+    order = kernels.permutation_matrix(pivots._data, A._data.shape[-2], A._data.dtype)
+    return finish("linalg_lu", named.linalg_lu(wrap(order), lower, upper), out)
 
 
 def unpacked(packed: Tensor, pivots: Tensor) -> tuple:
     """(P, L, U)."""
     order = kernels.permutation_matrix(pivots._data, packed._data.shape[-2], packed._data.dtype)
-    return wrap(order), ops.unit_lower(packed), ops.upper_of(packed)
+    return wrap(order), *ops.lu_unpack(packed)
 
 
 @public
@@ -323,7 +324,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
             "be used with the output produced by torch.linalg.lu_factor"
         )
     nothing = np.empty(0, LU_data._data.dtype)
-    lower, upper = (ops.unit_lower(LU_data), ops.upper_of(LU_data)) if unpack_data else (wrap(nothing), wrap(nothing.copy()))
+    lower, upper = ops.lu_unpack(LU_data) if unpack_data else (wrap(nothing), wrap(nothing.copy()))
     order = kernels.permutation_matrix(LU_pivots._data, LU_data._data.shape[-2], nothing.dtype) if unpack_pivots else nothing.copy()
     return finish("lu_unpack", named.lu_unpack(wrap(order), lower, upper), out)
 

@@ -20,14 +20,18 @@ correctness: no thread waits for another to begin. That holds in any number of P
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+
+from chainrule.kernels.memory import keep_freed
 
 PHASES = 8  # at most so many rounds of turns in one kernel
 LINE = 16  # counters lie this far apart, so that no two share a line of the cache
@@ -39,6 +43,25 @@ def available() -> int:
     if given.isdecimal() and int(given):
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+CORES = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
+avoided = threading.local()
+
+
+@cache
+def core_asker() -> Callable[[], int]:
+    """A function that gives the number of the core that a thread runs on, -1 where the system does not say."""
+    found = getattr(ctypes.CDLL(None), "sched_getcpu", None) if CORES else None
+    return found or (lambda: -1)
+
+
+def leave(core: int) -> None:
+    """Keep this thread away from a core: some systems wake a thread on the core of the one that wakes it, and let both share it."""
+    if core in CORES and len(CORES) > 1 and getattr(avoided, "core", -1) != core:
+        with suppress(OSError):  # the process may have been moved elsewhere
+            os.sched_setaffinity(0, CORES - {core})
+        avoided.core = core
 
 
 class Pool:
@@ -62,68 +85,96 @@ class Pool:
     @staticmethod
     def help(calls: SimpleQueue) -> None:
         while True:
-            call = calls.get()
-            call[0](*call[1])
-            call = None
+            core, work, args = calls.get()
+            leave(core)
+            work(*args)
+            work = args = None  # hold no arrays while waiting
+
+    def call(self, work: Callable[..., Any], *args: Any, helpers: int) -> None:
+        """Have work(*args) called by so many helpers, some time."""
+        if self.helpers < self.threads - 1:
+            self.grow()
+        core = core_asker()()
+        for _ in range(helpers):
+            self.calls.put((core, work, args))
 
 
 pool = Pool(available())
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=pool.forget)
 
 
 def share(kernel: Callable[..., Any], *args: Any, alone: bool = False) -> None:
     """kernel(*args, turns) in all threads; in this one only if the work is too small to be worth waking others (`alone`)."""
     turns = np.zeros(2 * LINE * PHASES, np.int64)
     if not alone and pool.threads > 1:
-        if pool.helpers < pool.threads - 1:
-            pool.grow()
-        for _ in range(pool.threads - 1):
-            pool.calls.put((kernel, (*args, turns)))
+        pool.call(kernel, *args, turns, helpers=pool.threads - 1)
     kernel(*args, turns)
 
 
 # The number of threads, here and in BLAS
 
 
-_blas: dict[bool, list] = {}
 _held = 0
-_before: list[int] = []
 _holding = threading.Lock()
 
 
-def blas(compiled: bool) -> list:
-    """The BLAS libraries that are loaded: those that compiled kernels call (SciPy's), or those of NumPy and SciPy."""
-    if compiled not in _blas:
-        import scipy.linalg.cython_blas
-        from threadpoolctl import ThreadpoolController
-
-        libraries = [c for c in ThreadpoolController().lib_controllers if c.user_api == "blas"]
-        ours = [c for c in libraries if "scipy.libs" in c.filepath or (not compiled and "numpy.libs" in c.filepath)]
-        _blas[compiled] = ours or libraries
-        del scipy
-    return _blas[compiled]
+def after_fork() -> None:
+    """A child has none of its parent's other threads, and nobody holds its locks."""
+    global _held, _holding
+    _held, _holding = 0, threading.Lock()
+    pool.forget()
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=after_fork)
+
+
+def blas(*folders: str) -> list:
+    """The BLAS libraries loaded from these folders of wheels; all BLAS libraries if there are none (one that is shared, then)."""
+    from threadpoolctl import ThreadpoolController
+
+    libraries = [c for c in ThreadpoolController().lib_controllers if c.user_api == "blas"]
+    return [c for c in libraries if any([folder in c.filepath for folder in folders])] or libraries
+
+
+@cache
+def compiled_blas() -> list:
+    """The BLAS that compiled kernels call, which is SciPy's."""
+    import scipy.linalg.cython_blas  # noqa: F401
+
+    keep_freed()
+    libraries = blas("scipy.libs")
+    for c in libraries:
+        c.set_num_threads(pool.threads)
+    return libraries
+
+
+class OneThread:
     """Within, BLAS as compiled kernels call it has one thread, for the threads here are many enough."""
-    global _held
-    libraries = blas(True)
-    with _holding:
-        if not _held:
-            _before[:] = [c.get_num_threads() for c in libraries]
-            for c in libraries:
-                c.set_num_threads(1)
-        _held += 1
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        global _held
+        libraries = compiled_blas()
+        with _holding:
+            _held += 1
+            if _held == 1 and pool.threads > 1:
+                for c in libraries:
+                    c.set_num_threads(1)
+
+    def __exit__(self, *error: Any) -> None:
+        global _held
         with _holding:
             _held -= 1
-            if not _held:
-                for c, n in zip(libraries, _before, strict=True):
-                    c.set_num_threads(n)
+            if not _held and pool.threads > 1:
+                for c in compiled_blas():
+                    c.set_num_threads(pool.threads)
+
+
+_one_thread = OneThread()
+
+
+def one_blas_thread() -> OneThread:
+    """A context in which BLAS has one thread, see `OneThread`."""
+    return _one_thread
 
 
 def get_num_threads() -> int:
@@ -137,17 +188,16 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int) -> None:
-    """Let ops use this many threads, in compiled kernels and in BLAS.
+    """Let ops use this many threads, in kernels and in BLAS; RuntimeError unless it is a positive int.
 
     Example:
         >>> set_num_threads(get_num_threads())
     """
-    if not hasattr(threads, "__index__") or isinstance(threads, bool):
-        raise TypeError(f"set_num_threads expects an int, but got {type(threads).__name__}")
-    if threads.__index__() <= 0:
+    if not isinstance(threads, int) or isinstance(threads, bool):
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(threads).__name__}")
+    if threads < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
     with _holding:
-        pool.threads = threads.__index__()
-        for c in blas(False):
-            c.set_num_threads(pool.threads)
-        _before[:] = [pool.threads] * len(_before)
+        pool.threads = threads
+        for c in blas("numpy.libs") + ([] if _held else blas("scipy.libs")):
+            c.set_num_threads(threads)

@@ -18,7 +18,7 @@ from chainrule.kernels.compiled import share
 from chainrule.kernels.conv_plain import Ints, output_size, padded, tap_slices, widened, windows
 
 ndarray = np.ndarray
-SMALL = 1 << 17  # multiplications up to which NumPy is quick enough
+SMALL = 1 << 14  # multiplications that are not worth loading compiled code for
 COMPILED = (np.dtype(np.float32), np.dtype(np.float64))
 precision = "medium"  # "highest": no Winograd, whose errors are a few times those of a direct sum
 

@@ -133,41 +133,40 @@ def forward(x, w, y, bias, geometry, groups, images, places, channels, plain, tu
     total, every, outputs, taps = y.shape[2], w.shape[1], w.shape[0] // groups, w.shape[2]
     pieces = (total + places - 1) // places
     tasks = (len(x) + images - 1) // images * pieces * groups
+    cols = np.empty(1 if plain else channels * taps * (images * places + LANES), x.dtype)
+    length, offsets = plane_room(geometry, places)
+    plane = np.empty(length, x.dtype)
+    block = np.empty(outputs * places * images if images > 1 else 1, x.dtype)
     task = claim(turns, 0)
-    if task < tasks:
-        cols = np.empty(1 if plain else channels * taps * (images * places + LANES), x.dtype)
-        length, offsets = plane_room(geometry, places)
-        plane = np.empty(length, x.dtype)
-        block = np.empty(outputs * places * images if images > 1 else 1, x.dtype)
-        while task < tasks:
-            n, group = task // (pieces * groups) * images, task // pieces % groups
-            first = task % pieces * places
-            last, after = min(total, first + places), min(len(x), n + images)
-            size = (after - n) * (last - first)
-            to = (n * y.shape[1] + group * outputs) * total + first
-            for c in range(0, every, channels):
-                count = min(channels, every - c)
-                at, step = ((n * groups + group) * every + c) * x.shape[2], size + LANES
-                source = group * outputs * every * taps + c * taps
-                if plain:
-                    product(False, outputs, size, count, w, source, every, x, at + first, total, c > 0, y, to, total)
-                    continue
-                for k in range(n, after):
-                    here = at + (k - n) * x.shape[1] * x.shape[2]
-                    columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, False, plane, offsets)
-                if images > 1:
-                    product(False, outputs, size, count * taps, w, source, every * taps, cols, 0, step, c > 0, block, 0, size)
-                else:
-                    product(False, outputs, size, count * taps, w, source, every * taps, cols, 0, step, c > 0, y, to, total)
+    while task < tasks:
+        n, group = task // (pieces * groups) * images, task // pieces % groups
+        first = task % pieces * places
+        last, after = min(total, first + places), min(len(x), n + images)
+        size = (after - n) * (last - first)
+        to = (n * y.shape[1] + group * outputs) * total + first
+        for c in range(0, every, channels):
+            count = min(channels, every - c)
+            at, step = ((n * groups + group) * every + c) * x.shape[2], size + LANES
+            source = group * outputs * every * taps + c * taps
+            if plain:
+                product(False, outputs, size, count, w, source, every, x, at + first, total, c > 0, y, to, total)
+                continue
+            for k in range(n, after):
+                here = at + (k - n) * x.shape[1] * x.shape[2]
+                columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, False, plane, offsets)
             if images > 1:
-                together(y, n, after, group * outputs, outputs, block, True, bias)
-            elif bias.size:
-                for o in range(outputs):
-                    more = bias[group * outputs + o]
-                    for p in range(to + o * total, to + o * total + last - first):
-                        poke(y, p, peek(y, p) + more)
-            finish(turns, 0)
-            task = claim(turns, 0)
+                product(False, outputs, size, count * taps, w, source, every * taps, cols, 0, step, c > 0, block, 0, size)
+            else:
+                product(False, outputs, size, count * taps, w, source, every * taps, cols, 0, step, c > 0, y, to, total)
+        if images > 1:
+            together(y, n, after, group * outputs, outputs, block, True, bias)
+        elif bias.size:
+            for o in range(outputs):
+                more = bias[group * outputs + o]
+                for p in range(to + o * total, to + o * total + last - first):
+                    poke(y, p, peek(y, p) + more)
+        finish(turns, 0)
+        task = claim(turns, 0)
     wait(turns, 0, tasks)
 
 
@@ -177,38 +176,37 @@ def input_gradient(g, w, x, bias, geometry, groups, images, places, channels, tu
     total, every, outputs, taps = g.shape[2], w.shape[1], w.shape[0] // groups, w.shape[2]
     pieces = (every + channels - 1) // channels
     tasks = (len(x) + images - 1) // images * pieces * groups
+    cols = np.empty(channels * taps * (images * places + LANES), x.dtype)
+    block = np.empty(outputs * places * images if images > 1 else 1, x.dtype)
+    length, offsets = plane_room(geometry, places)
+    plane = np.empty(length, x.dtype)
     task = claim(turns, 0)
-    if task < tasks:
-        cols = np.empty(channels * taps * (images * places + LANES), x.dtype)
-        block = np.empty(outputs * places * images if images > 1 else 1, x.dtype)
-        length, offsets = plane_room(geometry, places)
-        plane = np.empty(length, x.dtype)
-        while task < tasks:
-            n, group, c = task // (pieces * groups) * images, task // pieces % groups, task % pieces * channels
-            count, after = min(channels, every - c), min(len(x), n + images)
-            source = group * outputs * every * taps + c * taps
-            for k in range(n, after):
-                for i in range(count):
-                    channel = group * every + c + i
-                    at, more = (k * x.shape[1] + channel) * x.shape[2], bias[channel] if bias.size else x.dtype.type(0)
-                    for p in range(at, at + x.shape[2]):
-                        poke(x, p, more)
+    while task < tasks:
+        n, group, c = task // (pieces * groups) * images, task // pieces % groups, task % pieces * channels
+        count, after = min(channels, every - c), min(len(x), n + images)
+        source = group * outputs * every * taps + c * taps
+        for k in range(n, after):
+            for i in range(count):
+                channel = group * every + c + i
+                at, more = (k * x.shape[1] + channel) * x.shape[2], bias[channel] if bias.size else x.dtype.type(0)
+                for p in range(at, at + x.shape[2]):
+                    poke(x, p, more)
+        if images > 1:
+            together(g, n, after, group * outputs, outputs, block, False, bias)
+        for first in range(0, total, places):
+            last = min(total, first + places)
+            size = (after - n) * (last - first)
+            step = size + LANES
             if images > 1:
-                together(g, n, after, group * outputs, outputs, block, False, bias)
-            for first in range(0, total, places):
-                last = min(total, first + places)
-                size = (after - n) * (last - first)
-                step = size + LANES
-                if images > 1:
-                    product(True, count * taps, size, outputs, w, source, every * taps, block, 0, size, False, cols, 0, step)
-                else:
-                    at = (n * g.shape[1] + group * outputs) * total + first
-                    product(True, count * taps, size, outputs, w, source, every * taps, g, at, total, False, cols, 0, step)
-                for k in range(n, after):
-                    here = (k * x.shape[1] + group * every + c) * x.shape[2]
-                    columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, True, plane, offsets)
-            finish(turns, 0)
-            task = claim(turns, 0)
+                product(True, count * taps, size, outputs, w, source, every * taps, block, 0, size, False, cols, 0, step)
+            else:
+                at = (n * g.shape[1] + group * outputs) * total + first
+                product(True, count * taps, size, outputs, w, source, every * taps, g, at, total, False, cols, 0, step)
+            for k in range(n, after):
+                here = (k * x.shape[1] + group * every + c) * x.shape[2]
+                columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, True, plane, offsets)
+        finish(turns, 0)
+        task = claim(turns, 0)
     wait(turns, 0, tasks)
 
 
@@ -221,37 +219,36 @@ def weight_gradient(g, x, w, geometry, groups, images, places, channels, turns):
     total, every, outputs, taps = g.shape[2], w.shape[2], w.shape[1] // groups, w.shape[3]
     pieces, share = (every + channels - 1) // channels, (len(x) + len(w) - 1) // len(w)
     tasks = len(w) * pieces * groups
+    cols = np.empty(channels * taps * (images * places + LANES), x.dtype)
+    length, offsets = plane_room(geometry, places)
+    plane = np.empty(length, x.dtype)
+    block, none = np.empty(outputs * places * images if images > 1 else 1, x.dtype), np.empty(0, x.dtype)
     task = claim(turns, 0)
-    if task < tasks:
-        cols = np.empty(channels * taps * (images * places + LANES), x.dtype)
-        length, offsets = plane_room(geometry, places)
-        plane = np.empty(length, x.dtype)
-        block, none = np.empty(outputs * places * images if images > 1 else 1, x.dtype), np.empty(0, x.dtype)
-        while task < tasks:
-            part, group, c = task // (pieces * groups), task // pieces % groups, task % pieces * channels
-            count, end = min(channels, every - c), min(len(x), (part + 1) * share)
-            to, add = ((part * groups + group) * outputs * every + c) * taps, False
-            for n in range(part * share, end, images):
-                after = min(end, n + images)
+    while task < tasks:
+        part, group, c = task // (pieces * groups), task // pieces % groups, task % pieces * channels
+        count, end = min(channels, every - c), min(len(x), (part + 1) * share)
+        to, add = ((part * groups + group) * outputs * every + c) * taps, False
+        for n in range(part * share, end, images):
+            after = min(end, n + images)
+            if images > 1:
+                together(g, n, after, group * outputs, outputs, block, False, none)
+            for first in range(0, total, places):
+                last = min(total, first + places)
+                size = (after - n) * (last - first)
+                step = size + LANES
+                for k in range(n, after):
+                    here = (k * x.shape[1] + group * every + c) * x.shape[2]
+                    columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, False, plane, offsets)
                 if images > 1:
-                    together(g, n, after, group * outputs, outputs, block, False, none)
-                for first in range(0, total, places):
-                    last = min(total, first + places)
-                    size = (after - n) * (last - first)
-                    step = size + LANES
-                    for k in range(n, after):
-                        here = (k * x.shape[1] + group * every + c) * x.shape[2]
-                        columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, False, plane, offsets)
-                    if images > 1:
-                        gemm(False, True, outputs, count * taps, size, block, 0, size, cols, 0, step, add, w, to, every * taps)
-                    else:
-                        at = (n * g.shape[1] + group * outputs) * total + first
-                        gemm(False, True, outputs, count * taps, size, g, at, total, cols, 0, step, add, w, to, every * taps)
-                    add = True
-            if not add:
-                for o in range(outputs):
-                    for p in range(to + o * every * taps, to + o * every * taps + count * taps):
-                        poke(w, p, x.dtype.type(0))
-            finish(turns, 0)
-            task = claim(turns, 0)
+                    gemm(False, True, outputs, count * taps, size, block, 0, size, cols, 0, step, add, w, to, every * taps)
+                else:
+                    at = (n * g.shape[1] + group * outputs) * total + first
+                    gemm(False, True, outputs, count * taps, size, g, at, total, cols, 0, step, add, w, to, every * taps)
+                add = True
+        if not add:
+            for o in range(outputs):
+                for p in range(to + o * every * taps, to + o * every * taps + count * taps):
+                    poke(w, p, x.dtype.type(0))
+        finish(turns, 0)
+        task = claim(turns, 0)
     wait(turns, 0, tasks)

@@ -62,7 +62,10 @@ def blockwise(kernel: Callable, *operands: Any) -> Any:
     def copied(place: slice) -> None:
         y[place] = kernel(*[v[place] if c else v for v, c in zip(operands, cut, strict=True)])
 
-    in_blocks(into if kernel.__class__ is ufunc else copied, inner[0], size // inner[0], BLOCK)
+    if kernel.__class__ is ufunc:  # nothing is made on the way, so blocks may be larger
+        in_blocks(into, inner[0], size // inner[0], max(BLOCK, size // 8))
+    else:
+        in_blocks(copied, inner[0], size // inner[0], BLOCK)
     return y.reshape(shape)
 
 
@@ -82,6 +85,9 @@ MASKS = {1: np.dtype(np.int8), 2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: 
 
 def select(mask: Any, a: Any, b: Any) -> Any:
     """np.where(mask, a, b), mask being bools; a Python number takes the type of the other, which is an array."""
+    few = mask.__class__ is not ndarray or mask.size < SCATTERED
+    if few and a.__class__ is ndarray and (b.__class__ is ndarray or a.dtype is F32):
+        return np.where(mask, a, b)
     if not hasattr(a, "dtype"):
         dtype = b.dtype
     elif hasattr(b, "dtype") and b.dtype is not a.dtype:
@@ -89,7 +95,7 @@ def select(mask: Any, a: Any, b: Any) -> Any:
     else:
         dtype = a.dtype
     word = MASKS.get(dtype.itemsize)
-    if mask.__class__ is not ndarray or mask.size < SCATTERED or word is None:
+    if few or word is None:
         return np.where(mask, *[v if hasattr(v, "dtype") else np.asarray(v, dtype) for v in (a, b)])
     keep = mask.view(np.int8)
     if is_zero(b):
@@ -99,6 +105,11 @@ def select(mask: Any, a: Any, b: Any) -> Any:
     a, b = [(v if hasattr(v, "dtype") else np.asarray(v, dtype)).view(word) for v in (a, b)]
     y = a ^ b
     return ((y & np.negative(keep).astype(word)) ^ b).view(dtype)
+
+
+def alone(size: int) -> bool:
+    """Whether a compiled kernel does all its work in this thread: there is little, or it is a block, and other threads have theirs."""
+    return size < 1 << 16 or BLOCK <= size < MANY
 
 
 def is_zero(v: Any) -> bool:
@@ -125,7 +136,7 @@ def compiled(name: str, a: Any) -> np.ndarray | None:
     from chainrule.kernels.elementwise_numba import FORMULAS, apply
 
     y = np.empty_like(a)
-    share(apply, FORMULAS[name], a.reshape(-1), y.reshape(-1), alone=a.size < 1 << 15 or BLOCK <= a.size < MANY)
+    share(apply, FORMULAS[name], a.reshape(-1), y.reshape(-1), alone=alone(a.size))
     return y
 
 

@@ -274,22 +274,21 @@ def by_blocks(x, U, y, bias, pad_h, pad_w, rows, turns):  # type: ignore[no-unty
     high, wide = (y.shape[2] + 3) // 4, (y.shape[3] + 3) // 4
     every = y.shape[0] * high
     tasks = (every + rows - 1) // rows
+    V, M = np.empty((36, rows * wide * channels + LANES), f32), np.empty((36, rows * wide * outputs + LANES), f32)
+    lines, t = scratch(rows, high, wide)
     task = claim(turns, 0)
-    if task < tasks:
-        V, M = np.empty((36, rows * wide * channels + LANES), f32), np.empty((36, rows * wide * outputs + LANES), f32)
-        lines, t = scratch(rows, high, wide)
-        while task < tasks:
-            first = task * rows
-            last = min(every, first + rows)
-            enter(x, V, first, last, high, wide, pad_h, pad_w, 0, channels, lines, t)
-            for p in range(36):
-                product(
-                    False, (last - first) * wide, outputs, channels, V, p * V.shape[1], channels, U, p * U.shape[1], outputs,
-                    False, M, p * M.shape[1], outputs,
-                )  # fmt: skip
-            leave(M, outputs, y, bias, first, last, high, wide, 0, outputs, lines, t)
-            finish(turns, 0)
-            task = claim(turns, 0)
+    while task < tasks:
+        first = task * rows
+        last = min(every, first + rows)
+        enter(x, V, first, last, high, wide, pad_h, pad_w, 0, channels, lines, t)
+        for p in range(36):
+            product(
+                False, (last - first) * wide, outputs, channels, V, p * V.shape[1], channels, U, p * U.shape[1], outputs,
+                False, M, p * M.shape[1], outputs,
+            )  # fmt: skip
+        leave(M, outputs, y, bias, first, last, high, wide, 0, outputs, lines, t)
+        finish(turns, 0)
+        task = claim(turns, 0)
     wait(turns, 0, tasks)
 
 
@@ -308,21 +307,20 @@ def by_outputs(x, w, y, bias, across, pad_h, pad_w, first, last, V, width, turns
         task = claim(turns, 0)
     wait(turns, 0, tasks)
     tasks = (outputs + width - 1) // width
+    U, M = np.empty((36, channels * width + LANES), f32), np.empty((36, tiles * width + LANES), f32)
     task = claim(turns, 1)
-    if task < tasks:
-        U, M = np.empty((36, channels * width + LANES), f32), np.empty((36, tiles * width + LANES), f32)
-        while task < tasks:
-            start = task * width
-            stop = min(outputs, start + width)
-            taps_block(w, U, 0, width, start, stop, across, t)
-            for p in range(36):
-                product(
-                    False, tiles, stop - start, channels, V, p * V.shape[1], channels, U, p * U.shape[1], width, False, M,
-                    p * M.shape[1], width,
-                )
-            leave(M, width, y, bias, first, last, high, wide, start, stop, lines, t)
-            finish(turns, 1)
-            task = claim(turns, 1)
+    while task < tasks:
+        start = task * width
+        stop = min(outputs, start + width)
+        taps_block(w, U, 0, width, start, stop, across, t)
+        for p in range(36):
+            product(
+                False, tiles, stop - start, channels, V, p * V.shape[1], channels, U, p * U.shape[1], width, False, M,
+                p * M.shape[1], width,
+            )
+        leave(M, width, y, bias, first, last, high, wide, start, stop, lines, t)
+        finish(turns, 1)
+        task = claim(turns, 1)
     wait(turns, 1, tasks)
 
 
@@ -345,17 +343,16 @@ def taps_gradient(x, g, dw, pad_h, pad_w, first, last, V, G, turns):  # type: ig
         task = claim(turns, 0)
     wait(turns, 0, tasks)
     tasks = outputs // LANES
+    dU = np.empty((36, LANES * channels + LANES), f32)
     task = claim(turns, 1)
-    if task < tasks:
-        dU = np.empty((36, LANES * channels + LANES), f32)
-        while task < tasks:
-            for p in range(36):
-                product(
-                    True, LANES, channels, tiles, G, p * G.shape[1] + task * LANES, outputs, V, p * V.shape[1], channels,
-                    False, dU, p * dU.shape[1], channels,
-                )  # fmt: skip
-            for o in range(LANES):
-                taps_back(dU, o * channels, dw, task * LANES + o, first > 0, t)
-            finish(turns, 1)
-            task = claim(turns, 1)
+    while task < tasks:
+        for p in range(36):
+            product(
+                True, LANES, channels, tiles, G, p * G.shape[1] + task * LANES, outputs, V, p * V.shape[1], channels,
+                False, dU, p * dU.shape[1], channels,
+            )  # fmt: skip
+        for o in range(LANES):
+            taps_back(dU, o * channels, dw, task * LANES + o, first > 0, t)
+        finish(turns, 1)
+        task = claim(turns, 1)
     wait(turns, 1, tasks)

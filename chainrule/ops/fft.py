@@ -6,7 +6,6 @@ All are linear. `scale` says by what a sum of n terms is divided: "one", "root" 
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,25 @@ from chainrule.ops.primitive import linear
 
 # SciPy names the scale by direction.
 NORMS = {True: {"one": "backward", "root": "ortho", "n": "forward"}, False: {"one": "forward", "root": "ortho", "n": "backward"}}
-LARGE = 1 << 16  # from how many elements on all cores take part
+LARGE = 1 << 16  # from how many elements on all threads take part
 
 
 def workers(a: np.ndarray) -> int:
-    return (os.cpu_count() or 1) if a.size >= LARGE else 1
+    if a.size < LARGE:
+        return 1
+    from chainrule.kernels.compiled import get_num_threads
+
+    return get_num_threads()
+
+
+def whole(a: np.ndarray, dims: tuple, scale: str, forward: bool) -> np.ndarray:
+    """All bins over `dims`. One dimension has a shorter way, which matters to small arrays."""
+    from scipy import fft
+
+    norm = NORMS[forward][scale]
+    if len(dims) == 1:
+        return (fft.fft if forward else fft.ifft)(a, axis=dims[0], norm=norm, workers=workers(a))
+    return (fft.fftn if forward else fft.ifftn)(a, axes=dims, norm=norm, workers=workers(a))
 
 
 def middle(n: int, dim: int, ndim: int, weight: float, dtype: np.dtype) -> np.ndarray:
@@ -38,19 +51,13 @@ def kind(x: Any) -> np.dtype:
 @linear(a=lambda g, dims, scale, forward: c2c(g, dims, scale, not forward), node="FftC2CBackward0")
 def c2c(a: Any, dims: tuple, scale: str, forward: bool) -> Any:
     """Complex to complex over `dims`."""
-    from scipy import fft
-
-    return (fft.fftn if forward else fft.ifftn)(a, axes=dims, norm=NORMS[forward][scale], workers=workers(a)) if a.size else a.copy()
+    return whole(a, dims, scale, forward) if a.size else a.copy()
 
 
 @linear(a=lambda g, dims, scale, forward: c2c(g, dims, scale, not forward).real, node="FftR2CBackward0")
 def r2c_whole(a: Any, dims: tuple, scale: str, forward: bool) -> Any:
     """Real to complex over `dims`, the whole spectrum."""
-    from scipy import fft
-
-    if not a.size:
-        return a.astype(np.result_type(a.dtype, np.complex64))
-    return (fft.fftn if forward else fft.ifftn)(a, axes=dims, norm=NORMS[forward][scale], workers=workers(a))
+    return whole(a, dims, scale, forward) if a.size else a.astype(np.result_type(a.dtype, np.complex64))
 
 
 def _from_half(g: Any, dim: int, scale: str, forward: bool, a_shape: tuple) -> Any:

@@ -16,7 +16,7 @@ from chainrule.ops.placing import tril, triu
 from chainrule.ops.pointwise import real_part
 from chainrule.ops.primitive import general
 from chainrule.ops.reduce import products_of_others, sum_to
-from chainrule.ops.shape import diagonal, reshape, slice_dim
+from chainrule.ops.shape import diagonal, reshape, slice_backward, slice_dim
 
 # Parts of matrices, for any carrier
 
@@ -299,11 +299,9 @@ def eig(a: Any) -> Any:
 svd.node.optional_cotangents = eigh.node.optional_cotangents = eig.node.optional_cotangents = True
 
 
-def lu_vjp(g: Any, y: Any, pivots: Any) -> tuple:
-    m, n = y.shape[-2:]
-    k = min(m, n)
-    gl, gu = tril(columns(g[0], 0, k), -1), triu(rows(g[0], 0, k), 0)
-    lower, upper = unit_lower(y), triu(rows(y, 0, k), 0)
+def lu_cotangent(gl: Any, gu: Any, lower: Any, upper: Any, pivots: Any) -> Any:
+    """Of the cotangents of L's and U's free elements."""
+    (m, k), n = lower.shape[-2:], upper.shape[-1]
     l1, u1 = rows(lower, 0, k), columns(upper, 0, k)
     left, right = T(l1) @ rows(gl, 0, k), columns(gu, 0, k) @ T(u1)
     if m < n:
@@ -316,7 +314,13 @@ def lu_vjp(g: Any, y: Any, pivots: Any) -> tuple:
         ga = cat([ga, solve_triangular(T(l1), columns(gu, k, n), True, True)], ga.ndim - 1)
     elif m > n:
         ga = cat([ga, over_triangular(rows(gl, k, m), T(upper), False)], ga.ndim - 2)
-    return (matmul(kernels.permutation_matrix(getattr(pivots, "_data", pivots), m, element(y)), ga),)
+    return matmul(kernels.permutation_matrix(getattr(pivots, "_data", pivots), m, element(upper)), ga)
+
+
+def lu_vjp(g: Any, y: Any, pivots: Any) -> tuple:
+    k = min(y.shape[-2:])
+    gl, gu = tril(columns(g[0], 0, k), -1), triu(rows(g[0], 0, k), 0)
+    return (lu_cotangent(gl, gu, unit_lower(y), upper_of(y), pivots),)
 
 
 @general(vjp=lu_vjp, inputs=("a",), outputs=("y", "pivots", "info"), node="LinalgLuFactorExBackward0")
@@ -334,6 +338,27 @@ def unit_lower(y: Any) -> Any:
 def upper_of(y: Any) -> Any:
     """U of the L and U in one matrix."""
     return triu(rows(y, 0, min(y.shape[-2:])), 0)
+
+
+@general(
+    vjp=lambda g, low, up, pivots: (lu_cotangent(tril(g[0], -1), triu(g[1], 0), low, up, pivots),),
+    inputs=("a",), outputs=("low", "up", "pivots"), node="LinalgLuBackward0",
+)  # fmt: skip
+def lu(a: Any) -> Any:
+    """(L, U, pivots)."""
+    packed, pivots, _ = kernels.lu(a)
+    return unit_lower(packed), upper_of(packed), pivots
+
+
+def lu_unpack_vjp(g: Any, y_shape: tuple) -> tuple:
+    k, last = min(y_shape[-2:]), len(y_shape) - 1
+    return (slice_backward(tril(g[0], -1), y_shape, last, 0, k, 1) + slice_backward(triu(g[1], 0), y_shape, last - 1, 0, k, 1),)
+
+
+@general(vjp=lu_unpack_vjp, inputs=("y",), outputs=("low", "up"))
+def lu_unpack(y: Any) -> Any:
+    """(L, U) of the L and U in one matrix."""
+    return unit_lower(y), upper_of(y)
 
 
 # Exponentials

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
+from chainrule.kernels.elementwise import blockwise
+from chainrule.kernels.threads import MANY
 from chainrule.ops.activation import log_of_one_plus_exp, logsigmoid
-from chainrule.ops.pointwise import abs, clamp, log, log1p, sign, where
+from chainrule.ops.pointwise import clamp, log, log1p
 from chainrule.ops.primitive import Primitive, linear
 from chainrule.ops.shape import cast
 from chainrule.ops.special import sigmoid
+from chainrule.tensor import Tensor
 
 NARROW = frozenset((dtypes.float16.numpy, dtypes.bfloat16.numpy))
 
@@ -60,39 +63,39 @@ def elementwise(name: str, kernel: Callable, a: Callable | None, b: Callable | N
     """
 
     def forward(a: Any, b: Any, settings: tuple, reduction: str) -> Any:
-        return reduced(kernel(wide(a), wide(b), *settings), reduction, a.dtype)
+        x, y = wide(a), wide(b)
+        return reduced(kernel(x, y, *settings) if a.size < MANY else blockwise(kernel, x, y, *settings), reduction, a.dtype)
 
     def backward(g: Any, a: Any, b: Any, a_shape: tuple, a_dtype: Any, settings: tuple, reduction: str, needs: tuple) -> tuple:
         g = shared(g, reduction, a_shape)
         return tuple(
             [
-                typed(g * d(a, b, *settings), a_dtype) if wanted and d is not None else None
+                typed(product(d, g, a, b, settings), a_dtype) if wanted and d is not None else None
                 for d, wanted in zip(partials, needs, strict=True)
             ]
         )
+
+    def product(slope: Callable, g: Any, a: Any, b: Any, settings: tuple) -> Any:
+        if isinstance(g, Tensor) or a.size < MANY:
+            return g * slope(a, b, *settings)
+        return blockwise(lambda g, a, b, *settings: g * slope(a, b, *settings), g, a, b, *settings)
 
     partials = (a, b)
     return Primitive(name, forward, ("a", "b"), ("settings", "reduction"), {}, backward, node=node)
 
 
-def _l1_slope(a: Any, b: Any, beta: float) -> Any:
-    d = a - b
-    return where(abs(d) < beta, d / beta, sign(d))
-
-
 def _smooth_l1(a: Any, b: Any, beta: float) -> Any:
-    d = np.abs(a - b)
-    return np.where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta)
+    return _huber(a, b, beta) / beta
 
 
 def _huber(a: Any, b: Any, delta: float) -> Any:
     d = np.abs(a - b)
-    return np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta))
+    near = np.minimum(d, d.dtype.type(delta))
+    return near * (d - 0.5 * near)
 
 
-def _huber_slope(a: Any, b: Any, delta: float) -> Any:
-    d = a - b
-    return where(abs(d) <= delta, d, delta * sign(d))
+def _slope(a: Any, b: Any, delta: float) -> Any:
+    return clamp(a - b, -delta, delta)
 
 
 def _square(a: Any, b: Any) -> Any:
@@ -102,9 +105,10 @@ def _square(a: Any, b: Any) -> Any:
 
 mse_loss = elementwise("mse_loss", _square, a=lambda a, b: 2 * (a - b), b=lambda a, b: 2 * (b - a))
 smooth_l1_loss = elementwise(
-    "smooth_l1_loss", _smooth_l1, a=_l1_slope, b=lambda a, b, beta: -_l1_slope(a, b, beta), node="SmoothL1LossBackward0"
-)
-huber_loss = elementwise("huber_loss", _huber, a=_huber_slope, b=lambda a, b, delta: -_huber_slope(a, b, delta))
+    "smooth_l1_loss", _smooth_l1, a=lambda a, b, beta: _slope(a, b, beta) / beta, b=lambda a, b, beta: _slope(b, a, beta) / beta,
+    node="SmoothL1LossBackward0",
+)  # fmt: skip
+huber_loss = elementwise("huber_loss", _huber, a=_slope, b=lambda a, b, delta: _slope(b, a, delta))
 soft_margin_loss = elementwise("soft_margin_loss", lambda a, b: log_of_one_plus_exp(-a * b), a=lambda a, b: -b * sigmoid(-a * b))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.kernels.elementwise import MANY, blockwise, copy, select as choose
+from chainrule.kernels.elementwise import MANY, SCATTERED, blockwise, copy as copy_into, select as choose
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.primitive import Primitive, linear
 from chainrule.ops.shape import Layout, as_strided, cast, diagonal, expand, reshape, select, slice_dim, unexpand
@@ -19,7 +19,7 @@ def flip(a: Any, dims: tuple) -> Any:
     """The elements of `dims` in reverse order."""
     back = slice(None, None, -1)
     turned = a[tuple([back if d in dims else slice(None) for d in range(a.ndim)])]
-    return turned.copy() if a.size < MANY else copy(turned, np.empty(a.shape, a.dtype))
+    return turned.copy() if a.size < MANY else copy_into(turned, np.empty(a.shape, a.dtype))
 
 
 @linear(a=lambda g, shifts, dims: roll(g, tuple([-s for s in shifts]), dims))
@@ -77,6 +77,10 @@ def below(shape: tuple, diagonal: int) -> np.ndarray:
 
 def keep(a: Any, where: np.ndarray, inside: bool) -> np.ndarray:
     """The elements of `a` where the mask says so, zeros elsewhere."""
+    if a.size < SCATTERED:
+        y = np.zeros(a.shape, a.dtype)
+        np.copyto(y, a, where=where if inside else ~where)
+        return y
     masks = where.reshape((1,) * (a.ndim - 2) + where.shape)
     return blockwise(choose, masks, a, 0) if inside else blockwise(choose, masks, 0, a)
 

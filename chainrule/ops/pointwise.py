@@ -151,7 +151,9 @@ expm1 = pointwise("expm1", np.expm1, "exp(`input`) - 1, exact near 0", result="f
 log = pointwise("log", np.log, "natural logarithms", result="float", a=lambda g, a: g / conj(a))
 log2 = pointwise("log2", np.log2, "logarithms to base 2", result="float", a=lambda g, a: g / conj(a * LN2))
 log10 = pointwise("log10", np.log10, "logarithms to base 10", result="float", a=lambda g, a: g / conj(a * LN10))
-log1p = pointwise("log1p", np.log1p, "log(1 + `input`), exact near 0", result="float", a=lambda g, a: g / conj(a + 1))
+log1p = pointwise(
+    "log1p", np.log1p, "log(1 + `input`), exact near 0", result="float", node="Log1PBackward0", a=lambda g, a: g / conj(a + 1)
+)
 sqrt = pointwise("sqrt", np.sqrt, "square roots", result="float", a=lambda g, y: g / conj(2 * y))
 rsqrt = pointwise("rsqrt", lambda a: np.reciprocal(np.sqrt(a)), "1 / sqrt(`input`)", result="float", a=lambda y: -0.5 * (y * y * y))
 

@@ -135,7 +135,7 @@ SAVED_ALIASES = {"self": "a", "other": "b", "result": "y", "input": "a", "expone
 
 def bare(value: Any) -> Any:
     """A saved value as rules on arrays want it."""
-    if isinstance(value, tuple):
+    if type(value) is tuple:  # a named one holds settings, no tensors
         return tuple([bare(v) for v in value])
     return value._data if isinstance(value, Tensor) else value
 

@@ -163,6 +163,8 @@ def expand(a: Any, shape: tuple) -> Any:
     """Broadcast to `shape` without copying."""
     if a.shape == shape:
         return a[...]
+    if not a.ndim:
+        return window(a, shape, (0,) * len(shape))
     strides: list = []
     lead = len(shape) - a.ndim
     for d in range(len(shape) - 1, -1, -1):

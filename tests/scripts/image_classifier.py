@@ -136,7 +136,7 @@ def main():
     torch.set_float32_matmul_precision("high")
     torch.use_deterministic_algorithms(True, warn_only=True)
     assert tuple(int(n) for n in torch.__version__.split("+")[0].split(".")[:2]) >= (1, 13)
-    print(torch.cuda.device_count(), torch.version.cuda, mp.get_start_method(allow_none=True) is None, torch.distributed.is_initialized())
+    print(torch.cuda.device_count(), torch.version.cuda, "spawn" in mp.get_all_start_methods(), torch.distributed.is_initialized())
     device = "cuda" if torch.cuda.is_available() else "cpu"
     ctx = nullcontext() if device == "cpu" else torch.amp.autocast(device_type=device, dtype=torch.float16)
     with warnings.catch_warnings():

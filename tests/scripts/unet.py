@@ -79,7 +79,7 @@ def dice_loss(logits, mask):
 
 for bilinear in (False, True):
     model = UNet(bilinear=bilinear)
-    optimizer = torch.optim.RMSprop(model.parameters(), lr=2e-3, weight_decay=1e-8, momentum=0.5, foreach=True)
+    optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-4, weight_decay=1e-8, momentum=0.5, foreach=True)
     loader = DataLoader(ConcatDataset([Discs(24, 1), Discs(8, 2)]), shuffle=True, batch_size=8, drop_last=True)
     criterion = nn.CrossEntropyLoss(weight=torch.tensor([0.4, 0.6]))
     for epoch in range(2):

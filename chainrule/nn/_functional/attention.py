@@ -45,14 +45,13 @@ def scaled_dot_product_attention(
     q: Any = query
     k: Any = key
     v: Any = value
-    plain = not (state.busy or enable_gqa or dropout_p > 0.0) and one_kind(query, key, value, attn_mask)
-    if plain:
-        hidden = ops.future(q._data.shape[-2], k._data.shape[-2]) if is_causal else None
+    alone = not state.busy or (state.busy == 1 and not modes.local.grad)  # no mode but, perhaps, no_grad
+    if alone and not enable_gqa and dropout_p <= 0.0 and one_kind(query, key, value, attn_mask):
+        hidden = None
         if attn_mask is not None and attn_mask._data.dtype.kind == "b":
-            hidden = ~attn_mask._data if hidden is None else hidden | ~attn_mask._data
-            attn_mask, plain = None, False
+            hidden, attn_mask = ~attn_mask._data, None
         scale = 1 / math.sqrt(q._data.shape[-1]) if scale is None else scale
-        return ops.attention(query, key, value, attn_mask, hidden, scale, plain and attn_mask is None)
+        return ops.attention(query, key, value, attn_mask, hidden, scale, is_causal)
     if enable_gqa:
         k, v = (t.repeat_interleave(q._data.shape[-3] // t._data.shape[-3], -3) for t in (k, v))
     size = q._data.shape[-1]

@@ -43,16 +43,6 @@ class Weights:
     transforms: Callable[..., Any]
     meta: dict[str, Any]
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Weights):
-            return NotImplemented
-        mine, theirs = (parts(w.transforms) for w in (self, other))  # two equal partials are not ==
-        return self.url == other.url and self.meta == other.meta and mine == theirs
-
-
-def parts(function: Callable) -> Any:
-    return (function.func, function.args, function.keywords) if isinstance(function, partial) else function
-
 
 class WeightsEnum(Enum):
     """The weights there are for one model; `DEFAULT` is the best of them.
@@ -78,6 +68,9 @@ class WeightsEnum(Enum):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
+
+    def __reduce_ex__(self, protocol: object) -> tuple:
+        return getattr, (type(self), self.name)
 
     url = property(lambda self: self.value.url)
     transforms = property(lambda self: self.value.transforms)
