@@ -3,7 +3,7 @@ PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 
-.PHONY: demo test test-ops-full coverage-ops lint bench clean
+.PHONY: demo test test-ops-full coverage-ops lint bench bench-ops clean
 
 demo: .venv/.with-viz  ## train on handwritten digits, draw the graph
 	$(BIN)/python examples/digits.py
@@ -23,6 +23,9 @@ lint: .venv/.with-test
 
 bench: .venv/.with-test  ## the speed table, as ratios to PyTorch
 	$(BIN)/python benchmarks/run.py
+
+bench-ops: .venv/.with-test  ## about 70 operators in three sizes, as ratios to PyTorch
+	$(BIN)/python benchmarks/operators.py
 
 # One stamp for each set of extras; a change of pyproject.toml makes it stale.
 .venv/.with-%: pyproject.toml

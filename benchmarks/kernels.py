@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import platform
 import statistics
 import sys
@@ -200,7 +201,8 @@ def main() -> None:
     lines = [
         f"# Kernels against PyTorch {torch.__version__}",
         "",
-        f"{platform.machine()}, Python {platform.python_version()}, {options.threads} threads. Milliseconds, medians of rounds in turns.",
+        f"{platform.machine()}, Python {platform.python_version()}; threads: {options.threads}; processes that wanted to run, on "
+        f"{os.cpu_count()} cores: {os.getloadavg()[0]:.1f}. Milliseconds, medians of rounds in turns.",
         "",
         "| work | chainrule | PyTorch | ratio | least |",
         "|---|---|---|---|---|",

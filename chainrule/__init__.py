@@ -53,8 +53,9 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.
 
 _SUBMODULES = (
     "nn", "optim", "linalg", "random", "distributions", "futures", "fx", "utils", "vision", "viz", "special", "fft", "signal", "masked",
-    "func", "overrides", "hub", "library", "return_types", "types", "testing", "serialization", "accelerator", "amp", "backends", "compiler", "cpu",
-    "cuda", "distributed", "jit", "mps", "multiprocessing", "settings", "torch_version", "version", "xpu",
+    "func", "functional", "overrides", "hub", "library", "return_types", "types", "testing", "serialization", "accelerator", "amp",
+    "backends", "compiler", "cpu", "cuda", "distributed", "jit", "mps", "multiprocessing", "quasirandom", "settings", "torch_version",
+    "version", "xpu",
 )  # fmt: skip
 _ROOMS = {  # functions of rooms that a first import need not pay for
     "serialization": "save load",
@@ -68,6 +69,7 @@ _ROOMS = {  # functions of rooms that a first import need not pay for
     "func": "vmap",
     "autograd.anomaly_mode": "is_anomaly_check_nan_enabled is_anomaly_enabled",
     "functions.control": "cond while_loop",
+    "random": "thread_safe_generator",
     "functions.fake_quantize": "fake_quantize_per_channel_affine fake_quantize_per_tensor_affine",
     "functions.segments": "segment_reduce",
     "nn.native_layers": "convolution embedding_renorm_ feature_dropout feature_dropout_ gru lstm max_pool1d_with_indices rnn_relu rnn_tanh "

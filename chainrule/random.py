@@ -7,9 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from chainrule._core.types import CPU, device
-from chainrule.functions.random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from chainrule.functions.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
-__all__ = ["default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
+__all__ = [
+    "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state", "thread_safe_generator",
+]  # fmt: skip
+
+
+def thread_safe_generator() -> Generator | None:
+    """The generator for code that a DataLoader's worker threads may run: None, the default one, for its workers are processes."""
+    return None
 
 
 @contextmanager

@@ -5,14 +5,12 @@ Results here are deterministic and as precise as their type always, so most swit
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 import warnings
-from functools import cache
 from typing import Any
 
-from chainrule.kernels import conv, threads
+from chainrule.kernels import conv
+from chainrule.kernels.compiled import get_num_threads, set_num_threads
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode", "get_float32_matmul_precision", "get_num_interop_threads",

@@ -98,13 +98,13 @@ def main():
         model.load_state_dict({k: v for k, v in torch.load(weights).items() if not k.startswith("fc.")}, strict=False)
     else:
         source = pictures(True, old)
-        curves["all layers, digits 0 to 4"] = watch("0 to 4", 4 * (len(source) // BATCH), train(model, source, 4, 0.05, trunk=True))
+        curves["all layers, digits 0 to 4"] = watch("0 to 4", 4 * (len(source) // BATCH), train(model, source, 4, 0.01, trunk=True))
         print(f"held-out accuracy on 0 to 4, all layers: {accuracy(model, pictures(False, old)):.1%}")
 
     target, test = pictures(True, new), pictures(False, new)
     freeze(model, len(new))
     print(f"held-out accuracy on 5 to 9, new layer:  {accuracy(model, test):.1%}")
-    curves["last layer, digits 5 to 9"] = watch("5 to 9", 8 * (len(target) // BATCH), train(model, target, 8, 0.05, trunk=False))
+    curves["last layer, digits 5 to 9"] = watch("5 to 9", 8 * (len(target) // BATCH), train(model, target, 8, 0.02, trunk=False))
     print(f"held-out accuracy on 5 to 9, trained:    {accuracy(model, test):.1%}")
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(f"{learned} of {sum(p.numel() for p in model.parameters())} parameters were trained for it")

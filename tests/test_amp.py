@@ -23,6 +23,7 @@ PRODUCTS = {
     "mse": lambda t, a, b: t.nn.functional.mse_loss(a @ b, t.zeros(3, 5)), "norm": lambda t, a, b: t.linalg.norm(a @ b),
     "cat": lambda t, a, b: t.cat([a @ b, t.zeros(1, 5)]), "float64": lambda t, a, b: a.double() @ b.double(),
     "mha": lambda t, a, b: t.nn.MultiheadAttention(4, 2)(a, a, a)[0] * 0, "lstm": lambda t, a, b: t.nn.LSTM(4, 3)(a)[0] * 0,
+    "gru": lambda t, a, b: t.nn.GRU(4, 3, 2, bidirectional=True)(a)[0] * 0, "rnn": lambda t, a, b: t.nn.RNN(4, 3)(a)[0] * 0,
     "encoder": lambda t, a, b: t.nn.TransformerEncoderLayer(4, 2, 8)(a) * 0, "cell": lambda t, a, b: t.nn.GRUCell(4, 3)(a) * 0,
     "off inside": lambda t, a, b: off_inside(t, a, b), "decorated": lambda t, a, b: t.autocast("cpu", enabled=False)(lambda: a @ b)(),
 }  # fmt: skip

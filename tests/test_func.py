@@ -281,6 +281,34 @@ def test_functional_call_and_ensembles():
     agree(program)
 
 
+def test_shown():
+    def program(torch):
+        seen = []
+
+        def inner(x):
+            seen.append(repr(x))
+            return x
+
+        def outer(x):
+            seen.append(repr(x))
+            return torch.vmap(inner)(x)
+
+        torch.vmap(outer)(torch.arange(6.0).reshape(2, 3))
+        return seen
+
+    agree(program)
+
+
+def test_batch_norm_in_vmap():
+    def program(torch):
+        net = torch.nn.Sequential(torch.nn.BatchNorm1d(2))
+        torch.vmap(net, randomness="same")(torch.arange(12.0).reshape(2, 3, 2))
+
+    agree(program)
+    net = chainrule.func.replace_all_batch_norm_modules_(chainrule.nn.Sequential(chainrule.nn.BatchNorm1d(2)))
+    assert chainrule.vmap(net)(chainrule.arange(12.0).reshape(2, 3, 2)).shape == (2, 3, 2)
+
+
 # Custom functions in vmap
 
 
@@ -390,7 +418,8 @@ def test_vmap_is_a_loop(f, x, n):
 
 # Batching rules
 
-LOOPED = {"block_diag", "ctc_loss", "ctc_spread", "masked_scatter", "bag_sum", "linear_cross_entropy"}  # PyTorch has no rules for most of them, either
+# PyTorch has no rules for most of them, either
+LOOPED = {"block_diag", "ctc_loss", "ctc_spread", "masked_scatter", "bag_sum", "linear_cross_entropy"}
 
 
 @pytest.mark.parametrize("start", range(8))

@@ -106,3 +106,20 @@ def test_nothing_is_watched_when_no_subclass_lives():
     assert modes.state.busy == before + 2
     del x, y
     assert modes.state.busy == before
+
+
+def test_operators_name_the_public_function():
+    """What a foreign type is told that it was called with: `t @ x` and `torch.matmul(t, x)` alike, and not a function inside of it."""
+
+    def program(t):
+        class Foreign:
+            @classmethod
+            def __torch_function__(cls, func, types, args=(), kwargs=None):
+                return func.__name__
+
+        x, a = Foreign(), t.ones(2)
+        return a + x, a - x, a / x, a @ x, t.matmul(x, a), t.add(x, a), t.sub(a, x), t.div(x, 2), t.inverse(x), t.linalg.inv(x)
+
+    found, expected = [[str(v).replace("linalg_", "") for v in program(t)] for t in (chainrule, torch)]
+    assert found == expected
+    assert not isinstance(chainrule.ones(2) / type("No", (), {"__rtruediv__": lambda s, o: 3})(), chainrule.Tensor)

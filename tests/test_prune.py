@@ -1,4 +1,4 @@
-"""`nn.utils.prune` and `nn.attention`: the same masks, names, gradients and errors as PyTorch."""
+"""`nn.utils.prune`: the same masks, names, gradients and errors as PyTorch."""
 
 import importlib
 import io
@@ -147,36 +147,3 @@ def test_container_is_for_one_parameter():
             container_of_another(torch)
         with pytest.raises(TypeError, match="<class 'int'> is not a BasePruningMethod subclass"):
             prune_of(torch).PruningContainer(*prune_of(torch).PruningContainer()).add_pruning_method(3)
-
-
-# Attention
-
-
-def attention(torch, allowed):
-    kernels = importlib.import_module(f"{torch.__name__}.nn.attention")
-    x = torch.arange(24.0).view(1, 2, 3, 4) / 10
-    backend = lambda name: getattr(kernels.SDPBackend, name, 7)
-    chosen = [backend(name) for name in allowed] if isinstance(allowed, list) else backend(allowed)
-    with kernels.sdpa_kernel(chosen):
-        inside = [getattr(torch.backends.cuda, f"{way}_sdp_enabled")() for way in ("math", "flash", "cudnn", "mem_efficient")]
-        y = torch.nn.functional.scaled_dot_product_attention(x, x, x)
-    return inside, y, torch.backends.cuda.math_sdp_enabled(), str(kernels.SDPBackend.MATH), int(kernels.SDPBackend.OVERRIDEABLE)
-
-
-ALLOWED = ["MATH", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "ERROR", [], ["MATH", "CUDNN_ATTENTION"], "nothing"]
-
-
-@pytest.mark.parametrize("allowed", ALLOWED, ids=str)
-def test_attention_is_computed_where_a_way_is_allowed(allowed):
-    agree(lambda torch: attention(torch, allowed))
-
-
-def test_ways_of_attention_can_be_switched_off():
-    def program(torch):
-        before = torch.backends.cuda.math_sdp_enabled()
-        torch.backends.cuda.enable_math_sdp(False)
-        inside = torch.backends.cuda.math_sdp_enabled()
-        torch.backends.cuda.enable_math_sdp(True)
-        return before, inside, torch.backends.cuda.mem_efficient_sdp_enabled()
-
-    agree(program)

@@ -136,3 +136,7 @@ def test_a_draw_into_a_tensor_counts_as_a_change():
     before = x._version
     x.normal_()
     assert x._version == before + 1
+
+
+def test_the_generator_of_worker_threads():
+    agree(lambda t: t.thread_safe_generator())

@@ -22,6 +22,10 @@ theirs = torchvision.models
 PAIRS = [(chainrule, ours), (torch, theirs)]
 SMALL = {  # how a model of each kind is built, and its pictures' pixels a side
     "alexnet": (lambda m: m.alexnet(num_classes=7), 64),
+    "convnext": (
+        lambda m: m.ConvNeXt([m.convnext.CNBlockConfig(8, 12, 2), m.convnext.CNBlockConfig(12, None, 2)], 0.3, 0.5, num_classes=7),
+        32,
+    ),
     "densenet": (lambda m: m.DenseNet(8, (2, 3, 2, 2), 16, num_classes=7, drop_rate=0.2), 64),
     "densenet121": (lambda m: m.densenet121(num_classes=7), 64),
     "efficientnet_b0": (lambda m: m.efficientnet_b0(num_classes=7), 64),
@@ -48,6 +52,7 @@ SMALL = {  # how a model of each kind is built, and its pictures' pixels a side
         64,
     ),
     "resnext": (lambda m: m.ResNet(m.resnet.Bottleneck, [2, 1, 1, 1], 7, True, 32, 4), 64),
+    "shufflenet_v2": (lambda m: m.ShuffleNetV2([2, 3, 2], [8, 12, 16, 24, 32], num_classes=7), 96),
     "squeezenet1_0": (lambda m: m.squeezenet1_0(num_classes=7), 64),
     "squeezenet1_1": (lambda m: m.squeezenet1_1(num_classes=7), 64),
     "vgg11": (lambda m: m.vgg11(num_classes=7), 32),
@@ -129,7 +134,7 @@ def test_has_the_published_structure(undrawn, name):
 
 
 def test_the_registry():
-    assert set(ours.list_models()) <= set(theirs.list_models(theirs)) and len(ours.list_models()) >= 44
+    assert set(ours.list_models()) <= set(theirs.list_models(theirs)) and len(ours.list_models()) >= 52
     assert ours.list_models(ours) == ours.list_models() and ours.list_models(torchvision) == []
     for filters in ({"include": "resne*"}, {"include": ["vgg*", "alex*"], "exclude": "*bn"}, {"exclude": ["*_*", "r*"]}):
         assert ours.list_models(**filters) == [n for n in theirs.list_models(theirs, **filters) if n in ours.registry.BUILTIN_MODELS]
@@ -195,6 +200,12 @@ CALLS = {
     "bad blocks": lambda m: m.MobileNetV3([1], 3),
     "no stages": lambda m: m.EfficientNet([], 0.2),
     "bad stages": lambda m: m.EfficientNet([1], 0.2),
+    "no CNBlocks": lambda m: m.ConvNeXt([]),
+    "bad CNBlocks": lambda m: m.ConvNeXt([1]),
+    "a CNBlock": lambda m: m.convnext.CNBlockConfig(1, None, 3),
+    "unshuffled": lambda m: m.ShuffleNetV2([1], []),
+    "unshuffled channels": lambda m: m.ShuffleNetV2([1, 1, 1], [1]),
+    "uneven": lambda m: m.ShuffleNetV2([2, 2, 2], [8, 13, 16, 24, 32]),
     "dilation": lambda m: m.resnet50(replace_stride_with_dilation=[1]),
     "dilated basic": lambda m: m.resnet18(replace_stride_with_dilation=[False, True, True]),
     "grouped basic": lambda m: m.resnet18(groups=2),

@@ -87,6 +87,8 @@ class Casting:
         kwargs = kwargs or {}
         name = function.__name__
         target = self.dtype if name in LOWER else float32 if name in FULL else None
+        if name == "recurrent" and args[0] != "LSTM":  # of the others only the linear maps are lowered
+            target = None
         if target is not None:
             return function(*cast(args, target), **cast(kwargs, target))
         inner = getattr(function, "__wrapped__", None)

@@ -13,11 +13,10 @@ import numpy as np
 from chainrule._core import modes
 from chainrule.autograd.forward_ad import hold, tangent_of
 from chainrule.ops.pointwise_form import Pointwise
-from chainrule.ops.primitive import INEXACT, Primitive, argument_names
+from chainrule.ops.primitive import INEXACT, Primitive, argument_names, as_array
 from chainrule.tensor import Tensor, wrap
 
 local = modes.local
-ndarray = np.ndarray
 FLOATS = frozenset((np.dtype(np.float32), np.dtype(np.float64)))
 pointwise_plans: dict[Pointwise, list] = {}  # how to push through each op, worked out once
 plans: dict[Primitive, Any] = {}
@@ -74,8 +73,7 @@ def quick_pointwise(op: Pointwise, args: Sequence) -> Tensor | None:
         y = op.kernel(*arrays)
     except (ValueError, OverflowError):
         return None
-    if y.__class__ is not ndarray:
-        y = np.asarray(y)
+    y = as_array(y)
     out = wrap(y)
     if op.differentiable and any([s is not None for s in slopes]):
         slope = pointwise_slope(op, arrays, y, slopes)
@@ -104,8 +102,7 @@ def pointwise_slope(op: Pointwise, arrays: Sequence, y: Any, slopes: Sequence) -
         total = part if total is None else total + part
     if total is None:
         return None
-    if total.__class__ is not ndarray:
-        total = np.asarray(total)
+    total = as_array(total)
     return total if total.shape == y.shape else np.broadcast_to(total, y.shape).copy()
 
 
@@ -148,7 +145,7 @@ def quick_primitive(op: Primitive, args: tuple) -> Tensor | None:
             slopes.append(None)
     statics = args[op.arity :]
     y = op.kernel(*arrays, *statics)
-    out = wrap(y if y.__class__ is ndarray else np.asarray(y))
+    out = wrap(as_array(y))
     if out._data.dtype in INEXACT:
         total = None
         for i, slope in enumerate(slopes):
@@ -159,7 +156,7 @@ def quick_primitive(op: Primitive, args: tuple) -> Tensor | None:
             part = op.kernel(*given, *statics)
             total = part if total is None else total + part
         if total is not None:
-            hold(out, 0, wrap(total if total.__class__ is ndarray else np.asarray(total)))
+            hold(out, 0, wrap(as_array(total)))
     return out
 
 

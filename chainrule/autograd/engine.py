@@ -38,7 +38,23 @@ def lone_references() -> int:
     return 0
 
 
+def holders_of_base(g: np.ndarray) -> int:
+    """How many hold the array that g is a view of."""
+    return getrefcount(g.base)
+
+
+def whole(g: np.ndarray) -> bool:
+    """Whether g is all of an array, seen in another shape perhaps, which nobody else holds."""
+    base = g.base
+    if base is None:
+        return True
+    known = base.__class__ is ndarray and base.size == g.size and base.dtype is g.dtype and base.base is None  # type: ignore[union-attr]
+    del base
+    return known and holders_of_base(g) <= LONE_BASE
+
+
 ALONE = lone_references()
+LONE_BASE = holders_of_base(np.empty(2).reshape(1, 2))
 DEPTH_OF_THREAD = 40  # how many backward passes may run inside each other before the next gets a thread of its own
 
 
@@ -109,7 +125,7 @@ def run(
                 elif g is not None:
                     if edge._grad is None and not create:
                         # An array that nobody else holds becomes the gradient as it is.
-                        if g.__class__ is not ndarray or g.base is not None or getrefcount(g) > ALONE or g.strides != edge._data.strides:
+                        if g.__class__ is not ndarray or getrefcount(g) > ALONE or g.strides != edge._data.strides or not whole(g):
                             g = laid_as.kernel(np.asarray(g), edge._data)
                         edge._grad = wrap(g)
                     elif create:

@@ -14,9 +14,9 @@ from chainrule._core import modes
 from chainrule.func import rules, tree  # noqa: F401 (the primitives' rules)
 from chainrule.func.levels import enter, inside, leave
 from chainrule.kernels import batched_numpy  # noqa: F401 (NumPy's functions on batched arrays)
-from chainrule.kernels.batched import Level, NotBatched, chain, is_mapped
+from chainrule.kernels.batched import Batched, Level, NotBatched, chain, is_mapped
 from chainrule.ops import joining, shape as ops
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, wrap
 
 RANDOMNESS = ("error", "different", "same")
 local = modes.local
@@ -187,3 +187,34 @@ def chunks_joined(title: str, results: list, out_dims: Any) -> Any:
     dims = spread_out(title, out_dims, first)
     columns = zip(*[tree.leaves(r) for r in results], strict=True)
     return tree.filled(first, [c[0] if d is None else joining.cat(c, d % c[0]._data.ndim) for c, d in zip(columns, dims, strict=True)])
+
+
+def debug_unwrap(tensor: Tensor, *, recurse: bool = True) -> Tensor:
+    """What a tensor inside `vmap` holds, with the dimension of the examples in front; of all levels, or of the innermost one.
+
+    Example:
+        >>> vmap(lambda x: (print(debug_unwrap(x).shape), x)[1])(ones(2, 3)).shape
+        torch.Size([2, 3])
+        torch.Size([2, 3])
+    """
+    data = tensor._data
+    while isinstance(data, Batched):
+        data = data.array
+        if not recurse:
+            break
+    return tensor if data is tensor._data else wrap(data)
+
+
+def functionalize(func: Callable, *, remove: str = "mutations") -> Callable:
+    """`func` itself, for scripts that ask for it: chainrule's transforms follow changes in place."""
+    if remove not in ("mutations", "mutations_and_views"):
+        raise RuntimeError(
+            "functionalize(f, remove='mutations'): received invalid argument for kwarg remove. Valid options are:\n"
+            f"     remove='mutations'\n     remove='mutations_and_views'\nYou passed in {remove!r}"
+        )
+
+    @wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    return wrapper

@@ -67,3 +67,19 @@ def stacked(tensors: list[Tensor], name: str) -> Tensor:
         raise RuntimeError(f"Expected {name} from each model to have the same .requires_grad")
     result = joining.stack(tuple(tensors), 0)
     return result.detach().requires_grad_(tensors[0].requires_grad) if all([t.is_leaf for t in tensors]) else result
+
+
+def replace_all_batch_norm_modules_(root: Module) -> Module:
+    """Have every batch norm in `root` use the statistics of its batch and keep none, in place: `vmap` cannot update those.
+
+    Example:
+        >>> replace_all_batch_norm_modules_(nn.BatchNorm1d(2)).running_mean is None
+        True
+    """
+    from chainrule.nn.modules.batchnorm import _BatchNorm
+
+    for module in root.modules():
+        if isinstance(module, _BatchNorm) and module.track_running_stats:
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root

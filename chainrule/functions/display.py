@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from chainrule._core.dtypes import get_default_dtype
 from chainrule._core.printing import get_printoptions, implied_dtypes, printoptions, set_printoptions, tensor_str
-from chainrule.tensor import Tensor
+from chainrule.kernels.batched import Batched, chain
+from chainrule.tensor import Tensor, wrap
 
 __all__ = ["get_printoptions", "printoptions", "set_printoptions"]
 
 
 def tensor_repr(t: Tensor, *, contents: str | None = None) -> str:
     """The text of `repr(t)`, PyTorch's to the character; a Parameter says so, any other subclass gives its name as prefix."""
+    if isinstance(t._data, Batched):
+        return batched_repr(t)
     kind = type(t)
     parameter = getattr(t, "_is_param", False)
     if kind is Tensor:
@@ -27,3 +30,10 @@ def tensor_repr(t: Tensor, *, contents: str | None = None) -> str:
         prefix=prefix,
         contents=contents,
     )
+
+
+def batched_repr(t: Tensor) -> str:
+    """A tensor inside `vmap`: what it holds for all examples."""
+    data = t._data
+    held = tensor_repr(wrap(data.array)).replace("\n", "\n    ")
+    return f"BatchedTensor(lvl={len(chain(data))}, bdim={0 if data.mapped else None}, value=\n    {held}\n)"

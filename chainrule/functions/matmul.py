@@ -90,9 +90,9 @@ def at(self: Tensor, other: Any) -> Tensor:
 
 
 def reversed_at(self: Tensor, other: Any) -> Tensor:
-    if not isinstance(other, Tensor) and not claims(other):
-        return NotImplemented
-    return at(other, self)
+    if isinstance(other, Tensor):
+        return at(other, self)
+    return dispatch(reversed_at, (self, other), {})[1] if claims(other) else NotImplemented
 
 
 @public
@@ -320,6 +320,9 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     require_tensor("matmul", input)
     require_tensor("matmul", other, "other", 2)
     return finish("matmul", at(input, other), out)
+
+
+matmul_any.shown = matmul
 
 
 # A product added to something

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.functions import pointwise as public
 from chainrule.ops import pointwise as ops
 from chainrule.ops.inplace import inplace
+from chainrule.ops.overrides import claims, dispatch
 from chainrule.tensor import Tensor
 
 
@@ -31,7 +32,7 @@ square_operator = ops.square.operator
 
 def reversed_division(self: Tensor, other: Any) -> Any:
     if not isinstance(other, (numbers.Number, Tensor, np.ndarray)):
-        return NotImplemented
+        return dispatch(reversed_division, (self, other), {})[1] if claims(other) else NotImplemented
     return ops.mul.operator(ops.reciprocal.function(self), other)
 
 

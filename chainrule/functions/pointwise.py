@@ -62,13 +62,15 @@ def add(input: Any, other: Any, *args: Any, alpha: Any = 1, out: Tensor | None =
     return _add(input, other if alpha == 1 else scaled("add", input, other, alpha), out=out)
 
 
-def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+def sub(input: Any, other: Any, *args: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """`input - alpha * other`, shapes broadcast and types promoted; refuses bools.
 
     Example:
         >>> sub(tensor([1., 2.]), 3)
         tensor([-2., -1.])
     """
+    if args:  # PyTorch's old form, sub(input, alpha, other)
+        other, alpha = args[0], other
     return _sub(input, other if alpha == 1 else scaled("sub", input, other, alpha), out=out)
 
 
@@ -145,6 +147,8 @@ def pow_number(input: Tensor, exponent: Any, out: Tensor | None = None) -> Tenso
 
 
 _pow, _pow_scalar, _clamp = ops.pow.function, eager(ops.pow_scalar), eager(ops.clamp)
+for _op, _shown in ((ops.add, add), (ops.sub, sub), (ops.rsub, rsub), (ops.div, div), (ops.pow, pow)):
+    _op.shown = _shown
 
 
 @public
@@ -375,14 +379,18 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
 
 
 @public
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *args: Any, value: Any = 1, out: Tensor | None = None) -> Tensor:
     """`input + value * tensor1 * tensor2`."""
+    if args:  # PyTorch's old form, addcmul(input, value, tensor1, tensor2)
+        value, tensor1, tensor2 = tensor1, tensor2, args[0]
     return finish("addcmul", ops.addcmul(*promoted(input, tensor1, tensor2), value), out)
 
 
 @public
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *args: Any, value: Any = 1, out: Tensor | None = None) -> Tensor:
     """`input + value * tensor1 / tensor2`, for floating types."""
+    if args:  # PyTorch's old form, addcdiv(input, value, tensor1, tensor2)
+        value, tensor1, tensor2 = tensor1, tensor2, args[0]
     operands = promoted(input, tensor1, tensor2)
     if tensor1.dtype.category < dtypes.FLOATING and tensor2.dtype.category < dtypes.FLOATING:
         raise RuntimeError(

@@ -52,7 +52,7 @@ avoided = threading.local()
 @cache
 def core_asker() -> Callable[[], int]:
     """A function that gives the number of the core that a thread runs on, -1 where the system does not say."""
-    found = getattr(ctypes.CDLL(None), "sched_getcpu", None) if CORES else None
+    found = getattr(ctypes.PyDLL(None), "sched_getcpu", None) if CORES else None  # too quick to let go of the interpreter for
     return found or (lambda: -1)
 
 

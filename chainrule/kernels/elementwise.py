@@ -54,7 +54,8 @@ def blockwise(kernel: Callable, *operands: Any) -> Any:
     if sample.shape != (1, *inner[1:]):
         return kernel(*operands)
     keep_freed()
-    y = np.empty(inner, sample.dtype)
+    result = np.empty(shape, sample.dtype)  # and no view of anything, so that it can become a gradient as it is
+    y = result.reshape(inner)
 
     def into(place: slice) -> None:
         kernel(*[v[place] if c else v for v, c in zip(operands, cut, strict=True)], out=y[place])
@@ -66,7 +67,7 @@ def blockwise(kernel: Callable, *operands: Any) -> Any:
         in_blocks(into, inner[0], size // inner[0], max(BLOCK, size // 8))
     else:
         in_blocks(copied, inner[0], size // inner[0], BLOCK)
-    return y.reshape(shape)
+    return result
 
 
 def transposed(kernel: Callable, operands: tuple, arrays: list, shape: tuple) -> Any:
@@ -85,6 +86,8 @@ MASKS = {1: np.dtype(np.int8), 2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: 
 
 def select(mask: Any, a: Any, b: Any) -> Any:
     """np.where(mask, a, b), mask being bools; a Python number takes the type of the other, which is an array."""
+    if mask is False and a.__class__ is ndarray and is_zero(b):
+        return np.zeros_like(a)
     few = mask.__class__ is not ndarray or mask.size < SCATTERED
     if few and a.__class__ is ndarray and (b.__class__ is ndarray or a.dtype is F32):
         return np.where(mask, a, b)

@@ -2,7 +2,6 @@
 
 The loops have no branches, so that LLVM makes vector instructions of them. Errors are below 2.5 units in the last place.
 """
-# ruff: noqa: ANN001, ANN201
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.compiled import share
-from chainrule.kernels.threads import MANY, in_blocks
+from chainrule.kernels.threads import in_blocks
 
 ndarray = np.ndarray
 F32, F64, I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
@@ -65,9 +65,12 @@ LONGEST = 1 << 14  # so many numbers can be added one after another in float32
 
 
 def sums(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
-    """Sums over the first or the last dimensions, as products with ones, which BLAS does faster than NumPy adds."""
-    if dim is None or a.size < SUMMED or a.__class__ is not ndarray or not (a.dtype is F32 or a.dtype is F64) or not a.flags.c_contiguous:
+    """Sums over all, the first or the last dimensions, as products with ones, which BLAS does faster than NumPy adds."""
+    if a.size < SUMMED or not summable(a):
         return None
+    if dim is None:
+        y = np.asarray(dots(a, None, np.ones(ROW, a.dtype)))
+        return y.reshape((1,) * a.ndim) if keepdim else y
     shape, rank = a.shape, a.ndim
     first, last = dim[0], dim[-1]
     if last - first != len(dim) - 1 or len(dim) == rank or not (first == 0 or last == rank - 1):
@@ -81,20 +84,31 @@ def sums(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
     return y.reshape(kept)
 
 
-SQUARED = 1 << 12  # so many squares can be added one after another
+ROW = 1 << 12  # so many products are added one after another
 
 
 def squares(a: np.ndarray, center: Any = None) -> Any:
-    """The sum of the squares of real numbers, or of their distances from `center`, in blocks that fit the cache."""
-    if a.size < SQUARED or not (a.dtype is F32 or a.dtype is F64) or not a.flags.c_contiguous:
+    """The sum of the squares of real numbers, or of their distances from `center`."""
+    if not summable(a):
         return np.add.reduce(np.square(a if center is None else a - center), None)
+    return dots(a, lambda part: part if center is None else part - center, None)
+
+
+def summable(a: Any) -> bool:
+    return a.size >= SUMMED and a.__class__ is ndarray and (a.dtype is F32 or a.dtype is F64) and a.flags.c_contiguous
+
+
+def dots(a: np.ndarray, prepare: Callable | None, factors: np.ndarray | None) -> Any:
+    """The sum of the elements of a, prepared, times `factors` (a row of them; None: themselves), in blocks that fit the cache."""
     flat = a.reshape(-1)
 
     def work(place: slice) -> Any:
-        part = flat[place] if center is None else flat[place] - center
-        whole = len(part) - len(part) % SQUARED
-        rows, rest = part[:whole].reshape(-1, SQUARED), part[whole:]
-        return np.add.reduce(np.vecdot(rows, rows)) + np.dot(rest, rest)
+        part = flat[place] if prepare is None else prepare(flat[place])
+        whole = len(part) - len(part) % ROW
+        rows, rest = part[:whole].reshape(-1, ROW), part[whole:]
+        if factors is None:
+            return np.add.reduce(np.vecdot(rows, rows)) + np.dot(rest, rest)
+        return np.add.reduce(np.vecdot(rows, factors)) + np.dot(rest, factors[: len(rest)])
 
     return np.add.reduce(np.array(in_blocks(work, flat.size, 1)))
 

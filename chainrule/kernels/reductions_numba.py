@@ -2,7 +2,6 @@
 
 An array is seen as (outer, n, inner), the work being along n; rows are (outer, n).
 """
-# ruff: noqa: ANN001, ANN201
 
 from __future__ import annotations
 

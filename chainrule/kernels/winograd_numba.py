@@ -317,7 +317,7 @@ def by_outputs(x, w, y, bias, across, pad_h, pad_w, first, last, V, width, turns
             product(
                 False, tiles, stop - start, channels, V, p * V.shape[1], channels, U, p * U.shape[1], width, False, M,
                 p * M.shape[1], width,
-            )
+            )  # fmt: skip
         leave(M, width, y, bias, first, last, high, wide, start, stop, lines, t)
         finish(turns, 1)
         task = claim(turns, 1)

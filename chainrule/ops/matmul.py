@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule.kernels import contraction
+from chainrule.kernels.elementwise import blockwise
 from chainrule.ops import pointwise
 from chainrule.ops.primitive import Primitive, general, linear
 from chainrule.ops.reduce import sum, sum_to
@@ -107,7 +108,7 @@ def vecmat(a: Any, b: Any) -> Any:
 @linear(a=lambda g, b: mv(g, conj(b)), b=lambda g, a: vecmat(conj(a), g), node="MulBackward0")
 def outer(a: Any, b: Any) -> Any:
     """(n,) and (m,) to (n, m)."""
-    return np.multiply(a[:, None], b)
+    return blockwise(np.multiply, a[:, None], b)
 
 
 @linear(a=lambda g, b: g * conj(b), b=lambda g, a: g * conj(a))

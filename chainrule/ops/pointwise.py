@@ -276,7 +276,9 @@ def _sign(a: Any) -> Any:
     """NaN has sign 0."""
     if a.dtype.kind in "bu":
         return (a != 0).astype(a.dtype)
-    return np.sign(a) if a.dtype.kind == "i" else np.where(np.isnan(a), a.dtype.type(0), np.sign(a))
+    if a.dtype.kind == "i":
+        return np.sign(a)
+    return np.subtract(np.greater(a, 0), np.less(a, 0), dtype=np.int8).astype(a.dtype)
 
 
 sign = pointwise("sign", _sign, "-1, 0 or 1", kinds="buif", noisy=True, a=nothing)

@@ -40,6 +40,7 @@ class Pointwise(Primitive):
     """A primitive whose inputs broadcast and promote; `pointwise` says what its options are."""
 
     elementwise = True
+    shown: Callable | None = None  # the public function, where that is not `function` itself
 
     def __init__(
         self, name: str, kernel: Callable, doc: str, rules: dict, result: str, node: str | None, arity: int | None,
@@ -193,7 +194,7 @@ class Pointwise(Primitive):
             if result is not None:
                 return result
         if modes.state.busy or any([overrides.claims(v) for v in args if not isinstance(v, Tensor)]):
-            done, value = overrides.dispatch(self.function, args, {} if out is None else {"out": out})
+            done, value = overrides.dispatch(self.shown or self.function, args, {} if out is None else {"out": out})
             if done:
                 return value
         self.check_operands(args)

@@ -22,7 +22,8 @@ from chainrule.tensor import Tensor
 
 BATCHED_STATISTICS = (
     "Batch norm got a batched tensor as input while the running_mean or running_var, which will be updated in place, were not batched.\n"
-    "Please visit https://pytorch.org/docs/stable/func.batch_norm.html for more details"
+    "If you are using a module and do not need eval mode, please set `track_running_stats` to be False.If you are using a prebuilt module "
+    "and do not need eval mode, please see the functorch website for resources on how to patch your module to work with vmap"
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule._core.dtypes import float32, float64
+from chainrule._core.modes import local
 from chainrule.autograd.grad_mode import enable_grad
 from chainrule.autograd.gradients import grad
 from chainrule.functions import cat, stack, zeros
@@ -219,7 +220,7 @@ def recurrent(
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
     directions = 2 if both else 1
     grouped = layer_weights(flat, bias, len(flat) != layers * directions * (4 if bias else 2))
-    at_once = sizes is None and grouped[0][4] is None and input.dtype in (float32, float64)
+    at_once = sizes is None and grouped[0][4] is None and input.dtype in (float32, float64) and not local.function_modes
     last = []
     for n in range(layers):
         results = []

@@ -6,6 +6,7 @@
 from types import FunctionType as _Function
 
 from chainrule.vision.models.alexnet import *  # noqa: F403
+from chainrule.vision.models.convnext import *  # noqa: F403
 from chainrule.vision.models.densenet import *  # noqa: F403
 from chainrule.vision.models.efficientnet import *  # noqa: F403
 from chainrule.vision.models.mobilenetv2 import *  # noqa: F403
@@ -19,6 +20,7 @@ from chainrule.vision.models.registry import (
     register_model,
 )
 from chainrule.vision.models.resnet import *  # noqa: F403
+from chainrule.vision.models.shufflenetv2 import *  # noqa: F403
 from chainrule.vision.models.squeezenet import *  # noqa: F403
 from chainrule.vision.models.vgg import *  # noqa: F403
 from chainrule.vision.models.vision_transformer import *  # noqa: F403

@@ -11,10 +11,10 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, EnumMeta
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chainrule import hub
 from chainrule.vision.transforms.functional import InterpolationMode
@@ -44,7 +44,15 @@ class Weights:
     meta: dict[str, Any]
 
 
-class WeightsEnum(Enum):
+class ByName(EnumMeta):
+    """Tells type checkers that an enum has members, which come from a table."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> WeightsEnum: ...
+
+
+class WeightsEnum(Enum, metaclass=ByName):
     """The weights there are for one model; `DEFAULT` is the best of them.
 
     Example:
@@ -72,9 +80,17 @@ class WeightsEnum(Enum):
     def __reduce_ex__(self, protocol: object) -> tuple:
         return getattr, (type(self), self.name)
 
-    url = property(lambda self: self.value.url)
-    transforms = property(lambda self: self.value.transforms)
-    meta = property(lambda self: self.value.meta)
+    @property
+    def url(self) -> str:
+        return self.value.url
+
+    @property
+    def transforms(self) -> Callable[..., Any]:
+        return self.value.transforms
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return self.value.meta
 
 
 @cache
