@@ -8,6 +8,7 @@ from both import agree, cases, oracle
 from hypothesis import given, settings, strategies as st
 
 import chainrule
+from chainrule._core import modes
 from chainrule.func import calls
 
 DOUBLE = "float64"
@@ -279,6 +280,17 @@ def test_functional_call_and_ensembles():
         return together, (together - alone).abs().max() < 1e-6, gradient
 
     agree(program)
+
+
+def test_nothing_is_left_behind():
+    state = modes.state
+    before = state.busy, state.levels
+    w = matrix(chainrule, 2, 4).requires_grad_()
+    y = chainrule.vmap(chainrule.func.grad(lambda x: (w @ x).tanh().sum()))(matrix(chainrule)).sum()
+    assert state.levels > before[1]  # the graph holds batched arrays
+    y.backward()
+    del y
+    assert (state.busy, state.levels) == before
 
 
 def test_shown():

@@ -90,6 +90,10 @@ def test_switches(program):
     agree(program)
 
 
+def test_distributed_training_is_refused():
+    agree(lambda torch: torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1)))
+
+
 def test_threads():
     before = chainrule.get_num_threads()
     try:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import modes
+from chainrule._core.dtypes import FLOATING
 from chainrule.autograd.forward_ad import hold, tangent_of
 from chainrule.ops.pointwise_form import Pointwise
 from chainrule.ops.primitive import INEXACT, Primitive, argument_names, as_array
@@ -48,7 +49,7 @@ def opened(t: Tensor) -> tuple[Any, Any] | None:
 
 def quick_pointwise(op: Pointwise, args: Sequence) -> Tensor | None:
     """`op` on floating-point tensors of one type, and Python numbers."""
-    if not ordinary():
+    if not ordinary() or FLOATING not in op.categories:
         return None
     arrays: list = []
     slopes: list = []

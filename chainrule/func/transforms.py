@@ -78,8 +78,17 @@ def fresh(t: Any) -> Tensor:
         raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
     new = inside(ops.view(t, t._data.shape), modes.local.batching)
     if not new._tracked and t._data.dtype in INEXACT:
-        new._base, new._tracked = None, True
+        new._base, new._tracked, new._edge = None, True, Input()
     return new
+
+
+class Input(Node):
+    """What an input of a transform comes from: gradients that nobody asked for end here, for it has no `.grad`."""
+
+    __slots__ = ()
+
+    def vjp(self, g: Any, saved: Any) -> tuple:
+        return ()
 
 
 def depends_on_others(tensors: Iterable, own: Sequence) -> bool:
@@ -94,10 +103,10 @@ def depends_on_others(tensors: Iterable, own: Sequence) -> bool:
             continue
         seen.add(node)
         if node in below:
-            if isinstance(node, Node):
+            if node.edges:
                 return True
             continue
-        if not isinstance(node, Node):
+        if not isinstance(node, Node) or isinstance(node, Input):
             return True
         stack.extend(node.edges)
     return False

@@ -40,7 +40,7 @@ def kernel(*signatures: str, fast: Any = FAST) -> Callable[[Callable], Any]:
     """Compile a function, without the GIL and kept on disk, at its first call; `signatures` are what the warm-up compiles."""
 
     def state(function: Callable) -> Any:
-        options = {"nogil": True, "error_model": "numpy", "fastmath": fast}
+        options = {"nogil": True, "error_model": "numpy", "fastmath": fast, "no_cfunc_wrapper": True}
         before, config.CACHE_DIR = config.CACHE_DIR, CACHE
         try:
             compiled = njit(cache=True, **options)(function)
@@ -54,8 +54,9 @@ def kernel(*signatures: str, fast: Any = FAST) -> Callable[[Callable], Any]:
     return state
 
 
-inner = njit(inline="never", error_model="numpy", fastmath=FAST)  # a part of kernels
-inlined = njit(forceinline=True, error_model="numpy", fastmath=FAST)  # a small part
+_part = {"error_model": "numpy", "fastmath": FAST, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner = njit(inline="never", **_part)  # a part of kernels, which Python does not call
+inlined = njit(forceinline=True, **_part)  # a small part
 
 
 class Notice(event.Listener):

@@ -66,13 +66,13 @@ LONGEST = 1 << 14  # so many numbers can be added one after another in float32
 
 def sums(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
     """Sums over all, the first or the last dimensions, as products with ones, which BLAS does faster than NumPy adds."""
-    if a.size < SUMMED or not summable(a):
+    if a.size < SUMMED or dim == () or not summable(a):
         return None
     if dim is None:
         y = np.asarray(dots(a, None, np.ones(ROW, a.dtype)))
         return y.reshape((1,) * a.ndim) if keepdim else y
     shape, rank = a.shape, a.ndim
-    first, last = dim[0], dim[-1]
+    first, last = min(dim), max(dim)
     if last - first != len(dim) - 1 or len(dim) == rank or not (first == 0 or last == rank - 1):
         return None
     outer, inner = count(shape[: last + 1] if first == 0 else shape[:first]), count(shape[last + 1 :] if first == 0 else shape[first:])

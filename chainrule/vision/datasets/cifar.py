@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.serialization.safe import Machine, safe_globals
+from chainrule.serialization.safe import Machine
 from chainrule.vision.datasets.base import VisionDataset
 from chainrule.vision.datasets.utils import check_integrity, download_and_extract_archive
 
@@ -136,15 +136,25 @@ class DType:
         """Its byte order says nothing of bytes."""
 
 
-STAND_INS: list[tuple[Any, str]] = [
-    (DType, "numpy.dtype"),
-    (Bytes, "numpy.ndarray"),
-    (lambda *_: Bytes(), "numpy.core.multiarray._reconstruct"),
-    (lambda *_: Bytes(), "numpy._core.multiarray._reconstruct"),
-]
+STAND_INS: dict[str, Any] = {
+    "numpy.dtype": DType,
+    "numpy.ndarray": Bytes,
+    "numpy.core.multiarray._reconstruct": lambda *_: Bytes(),
+    "numpy._core.multiarray._reconstruct": lambda *_: Bytes(),
+}
 
 
-def read_pickle(path: str) -> dict[str, Any]:
+class Reader(Machine):
+    """Reads plain data and the stand-ins, whose state it may set."""
+
+    def build(self, instance: Any, state: Any) -> Any:
+        if not isinstance(instance, (Bytes, DType)):
+            return super().build(instance, state)
+        instance.__setstate__(state)
+        return instance
+
+
+def read_pickle(path: str | os.PathLike) -> dict[str, Any]:
     """The dictionary in a batch; UnpicklingError for one that holds more than arrays of bytes and plain data."""
-    with open(path, "rb") as file, safe_globals(STAND_INS):
-        return Machine(names=lambda name: None, persistent=lambda key: None).read(file)
+    with open(path, "rb") as file:
+        return Reader(names=STAND_INS.get, persistent=lambda key: None).read(file)

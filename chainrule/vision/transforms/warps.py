@@ -6,6 +6,8 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
+
 from chainrule import functions
 from chainrule._core.dtypes import dtype as Dtype, float32
 from chainrule.nn import functional as F
@@ -121,8 +123,6 @@ def perspective_coeffs(startpoints: list[list[int]], endpoints: list[list[int]])
         raise ValueError(
             f"Please provide exactly four corners, got {len(startpoints)} startpoints and {len(endpoints)} endpoints."
         )
-    import numpy as np
-
     rows = []
     for (x, y), (u, v) in zip(endpoints, startpoints):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]

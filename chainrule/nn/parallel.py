@@ -1,0 +1,32 @@
+"""`DataParallel`: for several GPUs in PyTorch; on the CPU it runs the module that it wraps, as PyTorch does without GPUs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.nn.modules.module import Module
+
+__all__ = ["DataParallel", "DistributedDataParallel"]
+
+
+class DataParallel(Module):
+    """Wraps a module, whose parameters then have names that start with `module.`.
+
+    Example:
+        >>> list(DataParallel(Linear(1, 2)).state_dict())
+        ['module.weight', 'module.bias']
+    """
+
+    def __init__(self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0) -> None:
+        super().__init__()
+        self.module, self.device_ids = module, []
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        return self.module(*inputs, **kwargs)
+
+
+class DistributedDataParallel(Module):
+    """For several processes, which `torch.distributed` does not have here: raises ValueError, as PyTorch does in a single one."""
+
+    def __init__(self, module: Module, *args: Any, **kwargs: Any) -> None:
+        raise ValueError("Default process group has not been initialized, please make sure to call init_process_group.")
