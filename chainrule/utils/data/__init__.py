@@ -1,5 +1,6 @@
 """Data for training: datasets, the order to take them in, and `DataLoader`, which makes batches."""
 
+from chainrule.utils.data import distributed
 from chainrule.utils.data.collate import default_collate, default_convert
 from chainrule.utils.data.dataloader import DataLoader
 from chainrule.utils.data.dataset import (
