@@ -7,10 +7,10 @@ is the only line that a script changes. Submodules (`nn`, `optim`, `autograd`, .
 
 from __future__ import annotations
 
+import typing as _typing
 import warnings as _warnings
 from importlib import import_module as _import_module
 from math import e, inf, nan, pi
-from typing import Any as _Any
 
 from chainrule import autograd
 from chainrule._core.dtypes import (
@@ -87,7 +87,7 @@ _ROOMS = {  # functions of rooms that a first import need not pay for
 _LAZY = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> _Any:
+def __getattr__(name: str) -> _typing.Any:
     if name == "torch":  # `torch.torch`, which PyTorch has by accident and programs use by mistake
         return _import_module("chainrule")
     if name in _SUBMODULES:

@@ -3,7 +3,8 @@
 from typing import Any, Dict, Final, List, NamedTuple, Optional, Tuple, Union  # noqa: UP035
 
 __all__ = [
-    "Any", "BroadcastingList1", "BroadcastingList2", "BroadcastingList3", "Dict", "Final", "List", "NamedTuple", "Optional", "Tuple", "Union",
+    "Any", "BroadcastingList1", "BroadcastingList2", "BroadcastingList3", "Dict", "Final", "List", "NamedTuple", "Optional", "Tuple",
+    "Union",
 ]  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 
 def redraw_normal(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
     """Normals, again where they fall outside: good when most fall inside."""
-    from chainrule import empty_like, where
+    from chainrule.functions import empty_like, where
 
     low, high = tensor.new_tensor(a).item(), tensor.new_tensor(b).item()
     values = tensor.normal_(mean, std, generator=generator)
@@ -83,7 +83,7 @@ def redraw_normal(tensor: Tensor, mean: float, std: float, a: float, b: float, g
 
 def reject_uniform(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
     """Uniform candidates on [a, b], kept with probability proportional to the density: good when few normals would fall inside."""
-    from chainrule import empty_like, where
+    from chainrule.functions import empty_like, where
 
     peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
     candidates, chances = empty_like(tensor), empty_like(tensor)
@@ -127,7 +127,7 @@ def eye_(tensor: Tensor) -> Tensor:
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    from chainrule import eye as identity
+    from chainrule.functions import eye as identity
 
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
@@ -208,7 +208,7 @@ def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinea
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
     """Make a matrix (later dimensions flattened) gain times a random orthogonal one."""
-    from chainrule import diag
+    from chainrule.functions import diag
     from chainrule.linalg import qr
 
     if tensor.ndim < 2:
@@ -227,7 +227,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
     """Normals in a matrix, a share `sparsity` of each column set to zero."""
-    from chainrule import randperm
+    from chainrule.functions import randperm
 
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")

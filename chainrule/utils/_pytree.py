@@ -104,24 +104,24 @@ def values(node: Any) -> tuple:
 
 
 SUPPORTED_NODES: dict[type, NodeDef] = {
-    kind: NodeDef(kind, *rest)
-    for kind, *rest in [
-        (tuple, lambda d: (list(d), None), lambda v, c: tuple(v), indices),
-        (list, lambda d: (d, None), lambda v, c: list(v), indices),
-        (dict, values, lambda v, c: dict(zip(c, v, strict=True)), mapping_keys),
-        (OrderedDict, values, lambda v, c: OrderedDict(zip(c, v, strict=True)), mapping_keys),
-        (
+    definition.type: definition
+    for definition in [
+        NodeDef(tuple, lambda d: (list(d), None), lambda v, c: tuple(v), indices),
+        NodeDef(list, lambda d: (d, None), lambda v, c: list(v), indices),
+        NodeDef(dict, values, lambda v, c: dict(zip(c, v, strict=True)), mapping_keys),
+        NodeDef(OrderedDict, values, lambda v, c: OrderedDict(zip(c, v, strict=True)), mapping_keys),
+        NodeDef(
             defaultdict,
             lambda d: (list(d.values()), [d.default_factory, list(d)]),
             lambda v, c: defaultdict(c[0], zip(c[1], v, strict=True)),
             mapping_keys,
         ),
-        (deque, lambda d: (list(d), d.maxlen), lambda v, c: deque(v, maxlen=c), indices),
+        NodeDef(deque, lambda d: (list(d), d.maxlen), lambda v, c: deque(v, maxlen=c), indices),
     ]
-}  # type: ignore[misc]
+}
 NAMED = NodeDef(
-    namedtuple, lambda d: (list(d), type(d)), lambda v, c: c(*v), lambda d: [GetAttrKey(f) for f in d._fields]
-)  # type: ignore[arg-type]
+    namedtuple, lambda d: (list(d), type(d)), lambda v, c: c(*v), lambda d: [GetAttrKey(f) for f in d._fields]  # type: ignore[arg-type]
+)
 
 
 def register_pytree_node(
