@@ -23,3 +23,9 @@ def seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def settable() -> None:
+    """PyTorch's own test helpers, once imported, forbid settings that a program may make."""
+    torch.backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True

@@ -7,7 +7,7 @@ from typing import Any
 from chainrule.nn.modules.module import Module
 from chainrule.nn.parallel.scatter_gather import gather, scatter
 
-__all__ = ["DataParallel", "gather", "scatter"]
+__all__ = ["DataParallel", "DistributedDataParallel", "gather", "scatter"]
 
 
 class DataParallel(Module):
@@ -24,3 +24,10 @@ class DataParallel(Module):
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         return self.module(*inputs, **kwargs)
+
+
+class DistributedDataParallel(Module):
+    """For several processes, which `torch.distributed` does not have here: raises ValueError, as PyTorch does in a single one."""
+
+    def __init__(self, module: Module, *args: Any, **kwargs: Any) -> None:
+        raise ValueError("Default process group has not been initialized, please make sure to call init_process_group.")
