@@ -9,6 +9,7 @@ import os
 import warnings
 from typing import Any
 
+from chainrule._core import warn
 from chainrule.kernels import conv
 from chainrule.kernels.compiled import get_num_threads, set_num_threads
 
@@ -21,7 +22,7 @@ __all__ = [
 
 MODES = ("default", "warn", "error")
 PRECISIONS = ("highest", "high", "medium")
-_now: dict[str, Any] = {"deterministic": 0, "precision": "highest", "warn_always": False, "interop": os.cpu_count() or 1}
+_now: dict[str, Any] = {"deterministic": 0, "precision": "highest", "interop": os.cpu_count() or 1}
 
 
 # Determinism
@@ -92,12 +93,12 @@ def set_flush_denormal(mode: bool) -> bool:
 
 def set_warn_always(b: bool, /) -> None:
     """Remembered only."""
-    _now["warn_always"] = bool(b)
+    warn.always = bool(b)
 
 
 def is_warn_always_enabled() -> bool:
     """What `set_warn_always` was told last; False at first."""
-    return _now["warn_always"]
+    return warn.always
 
 
 # Threads (`set_num_threads` itself is in `kernels`)

@@ -8,7 +8,7 @@ import torch as oracle
 from both import agree
 
 import chainrule
-from chainrule.functions import shape
+from chainrule._core import warn
 
 NAN = float("nan")
 
@@ -144,7 +144,7 @@ def test_storages():
         return x, len(s), s.size(), s[5], s.tolist(), list(other), s.nbytes(), s.element_size(), s.dtype, repr(s), torch.is_storage(s), \
             s.data_ptr() == x.data_ptr() == s.untyped().data_ptr(), s.copy_(other).tolist(), x  # fmt: skip
 
-    shape._warned.clear()
+    warn.given.clear()
     with pytest.warns(UserWarning, match="TypedStorage is deprecated"):
         chainrule.ones(1).storage()
     oracle.ones(1).storage()  # which warns the first time only, too

@@ -160,9 +160,9 @@ def test_parameters_of_windows():
 
 
 def test_missing_windows_warn_once():
-    from chainrule.functions import shape
+    from chainrule._core import warn
 
-    shape._warned.clear()
+    warn.given.clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(2):

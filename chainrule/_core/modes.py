@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 
 class _State:
@@ -33,6 +34,7 @@ class _Local(threading.local):
     watch: Callable | None = None  # what makes the results of primitives instead of them, see utils.selective
     transforms = 0  # how many of func's transforms are running
     batching: tuple = ()  # the calls of vmap now running, a stack of kernels.batched.Level
+    profile: Any = None  # the recorder of the profile that is on, see profiler.recorder
 
 
 state = _State()

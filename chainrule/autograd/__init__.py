@@ -17,6 +17,8 @@ _ROOMS = {
     "graph": (),
     "forward_ad": (),
     "functional": (),
+    "profiler": (),
+    "profiler_util": (),
     "variable": ("Variable",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in (room, *names)}

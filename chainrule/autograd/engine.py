@@ -85,7 +85,8 @@ def run(
     local.create_graph = create
     create = create or local.dual_level >= 0  # tangents, too, need Tensors
     local.task = next_pass(), roots, needed, wanted, targets is not None and not accumulate_targets, threading.get_ident(), depth
-    anomaly = local.anomaly
+    anomaly, profile = local.anomaly, local.profile
+    watched, deliveries = anomaly or profile is not None, zip if profile is None else profile.deliveries
     # The roots stand as the edges of a node that has just run.
     edges: Sequence = roots
     grads: Any = [c if create or c is None else c._data for c in cotangents]
@@ -94,7 +95,7 @@ def run(
         while True:
             # The latest node that this round reached; if nothing in the heap is later, it runs next without passing through there.
             following = following_g = None
-            for edge, g in zip(edges, grads):
+            for edge, g in deliveries(edges, grads):
                 if edge is None:
                     continue
                 if isinstance(edge, Node):
@@ -172,9 +173,9 @@ def run(
                     saved = unpack_watched(node, create) if anomaly else node.unpack(create)
                 if not keep and not node.tensor_level:
                     node.release()
-            if anomaly or node.tensor_level or (extra is not None and extra.post_hooks):
-                grads = run_guarded(node, g, saved, create)
-                if not keep:
+            if watched or node.tensor_level or (extra is not None and extra.post_hooks):
+                grads = (run_guarded if profile is None else run_profiled)(node, g, saved, create)
+                if not keep and node.tensor_level:
                     node.release()
             elif g is None:
                 grads = (None,) * len(edges)
@@ -425,6 +426,23 @@ def run_guarded(node: Node, g: Any, saved: Any, create: bool) -> tuple:
                 warn_of_forward(node)
                 raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
     return tuple([v if create or not isinstance(v, Tensor) else v._data for v in grads])
+
+
+def run_profiled(node: Node, g: Any, saved: Any, create: bool) -> tuple:
+    """Run a node while a profile is on."""
+    guarded = modes.local.anomaly or node.tensor_level or bool(node.extra and node.extra.post_hooks)
+
+    def run() -> tuple:
+        if guarded:
+            return run_guarded(node, g, saved, create)
+        if g is None:
+            return (None,) * len(node.edges)
+        try:
+            return node.vjp(g, saved)
+        except NotBatched:
+            return by_example(node, g, saved)
+
+    return modes.local.profile.node(node, g, run, not guarded and not create)
 
 
 def unpack_watched(node: Node, create: bool) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor
 from chainrule.ops.overrides import public
-from chainrule.ops.pointwise_form import BFLOAT16
+from chainrule.ops.pointwise_form import BFLOAT16, broadcast_error
 from chainrule.ops.primitive import as_array
 from chainrule.tensor import Tensor, wrap
 
@@ -31,7 +31,10 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     if a.dtype is BFLOAT16:
         a, b = a.astype(np.float32), b.astype(np.float32)
     with np.errstate(all="ignore"):
-        close = a == b
+        try:
+            close = a == b
+        except ValueError:
+            raise broadcast_error(a, b) from None
         if equal_nan:
             close = close | ((a != a) & (b != b))
         if rtol or atol:

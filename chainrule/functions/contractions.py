@@ -9,8 +9,8 @@ from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from chainrule._core import dtypes
+from chainrule._core.warn import warn_once
 from chainrule.functions.arguments import require_tensor, tensors_of, wrap_dim
-from chainrule.functions.shape import warn_once
 from chainrule.ops import matmul as ops
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public

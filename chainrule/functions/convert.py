@@ -11,10 +11,10 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule._core.limits import finfo, iinfo
 from chainrule._core.types import CPU, channels_last, channels_last_3d, device as Device, memory_format as MemoryFormat, require_cpu
+from chainrule._core.warn import warn_once
 from chainrule.functions.arguments import as_dtype, require_tensor
 from chainrule.functions.from_data import LEGACY_TYPES, from_numpy, tensortype
 from chainrule.functions.memory import clone, is_contiguous
-from chainrule.functions.shape import warn_once
 from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable
 from chainrule.ops.overrides import dispatch, public

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule._core.types import CPU, Size, require_cpu
+from chainrule._core.warn import warn_once
 from chainrule.functions.arguments import as_dtype
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.tensor import Tensor, wrap
@@ -26,6 +28,10 @@ READ_ONLY = (
     "The given {what} is not writable, and PyTorch does not support non-writable tensors. This means {risk}. You may want to copy the "
     "{noun} to protect its data or make it writable before converting it to a tensor. This type of warning will be suppressed for the rest "
     "of this program."
+)
+KEEPS_HISTORY = (
+    "torch.asarray: unspecified requires_grad now defaults to obj.requires_grad instead of False. Pass requires_grad=False explicitly to "
+    "get the old behavior and silence this warning."
 )
 
 
@@ -213,7 +219,12 @@ def native(array: Any) -> Any:
     return array if array.dtype is known.numpy else array.view(known.numpy)
 
 
-_warned_read_only: list = []
+def writable(array: np.ndarray) -> np.ndarray:
+    """The same memory, which may be written to: whoever shares it was warned."""
+    start, end = np.lib.array_utils.byte_bounds(array)
+    memory = (ctypes.c_char * (end - start)).from_address(start)
+    memory.owner = array  # lives as long as the memory is looked at
+    return np.ndarray(array.shape, array.dtype, memory, array.ctypes.data - start, array.strides)
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
@@ -228,10 +239,10 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     data = native(ndarray)
-    if not data.flags.writeable and not _warned_read_only:
-        _warned_read_only.append(True)
+    if not data.flags.writeable:
         risk = "writing to this tensor will result in undefined behavior"
-        warnings.warn(READ_ONLY.format(what="NumPy array", risk=risk, noun="array"), UserWarning, stacklevel=2)
+        warn_once(READ_ONLY.format(what="NumPy array", risk=risk, noun="array"))
+        data = writable(data)
     return wrap(data)
 
 
@@ -250,9 +261,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return wrap(array_of(data, target))
 
 
-def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool | None = None) -> Tensor:
     """A tensor from a tensor, ndarray, DLPack exporter, buffer, number or sequence; memory is shared unless `copy` or a cast forbids.
 
+    A tensor keeps its history unless `requires_grad` says otherwise; False takes it from a tensor that is shared, too.
     Raises ValueError when `copy=False` cannot be honoured.
 
     Example:
@@ -263,7 +275,9 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | Non
     target = as_dtype(dtype)
     shared: Tensor | None = None
     if isinstance(obj, Tensor):
-        shared = obj if obj.requires_grad and requires_grad else obj.detach() if obj.requires_grad else obj  # type: ignore[attr-defined]
+        shared = obj
+        if obj.requires_grad and requires_grad is None:
+            warn_once(KEEPS_HISTORY)
     elif isinstance(obj, np.ndarray) or (not isinstance(obj, np.generic) and hasattr(obj, "__array_interface__")):
         shared = from_numpy(np.asarray(obj))
     elif isinstance(obj, np.generic):
@@ -275,16 +289,16 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | Non
     if shared is None:
         if copy is False:
             raise ValueError("can't alias arbitrary sequence into a tensor.")
-        return finished(array_of(obj, target), requires_grad)
+        return finished(array_of(obj, target), bool(requires_grad))
     if target is not None and shared.dtype is not target:
         if copy is False:
             raise ValueError(f"can't alias tensor with dtype '{dtypes.LEGACY[shared.dtype]}' into dtype '{dtypes.LEGACY[target]}'.")
         shared = shared.to(target)  # type: ignore[attr-defined]
     elif copy:
-        shared = wrap(shared._data.copy())
-    if requires_grad and not shared.requires_grad:
-        return finished(shared._data, True)
-    return shared
+        shared = shared.clone()  # type: ignore[attr-defined]
+    if requires_grad is None or shared.requires_grad is requires_grad:
+        return shared
+    return shared.requires_grad_() if requires_grad else shared.detach_()  # type: ignore[attr-defined]
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
@@ -320,7 +334,8 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     if memory.readonly:
         risk = "you can write to the underlying (supposedly non-writable) buffer using the tensor"
         warnings.warn(READ_ONLY.format(what="buffer", risk=risk, noun="buffer"), UserWarning, stacklevel=2)
-    return finished(np.frombuffer(memory, target.numpy, count, offset), requires_grad)
+    array = np.frombuffer(memory, target.numpy, count, offset)
+    return finished(writable(array) if memory.readonly else array, requires_grad)
 
 
 class _Capsule:
@@ -347,7 +362,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     elif type(ext_tensor).__name__ == "PyCapsule":
         ext_tensor = _Capsule(ext_tensor)
     data = native(np.from_dlpack(ext_tensor, copy=copy))
-    return wrap(data)
+    return wrap(data if data.flags.writeable else writable(data))  # a capsule of the first version cannot say that it may be written to
 
 
 def to_dlpack(tensor: Tensor) -> Any:

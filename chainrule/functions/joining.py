@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
+from chainrule._core.warn import warn_once
 from chainrule.functions.arguments import as_shape, require_tensor, tensors_of, wrap_dim
-from chainrule.functions.shape import expand, reshape, unsqueeze, view, warn_once
+from chainrule.functions.shape import expand, reshape, unsqueeze, view
 from chainrule.ops import joining as ops, shape as views
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from chainrule import return_types as named
+from chainrule._core.warn import warn_once
 from chainrule.functions import factorizations, matrices, solvers
 from chainrule.functions.arguments import require_tensor
 from chainrule.functions.factorizations import geqrf, householder_product, lu_unpack, ormqr
 from chainrule.functions.matrices import matrix_exp, matrix_power
 from chainrule.functions.matrix_checks import finish, require_float, require_matrix, require_pair, require_square
 from chainrule.functions.random import randn
-from chainrule.functions.shape import warn_once
 from chainrule.functions.solvers import inv, pinv, triangular
 from chainrule.ops import linalg as ops
 from chainrule.ops.overrides import public

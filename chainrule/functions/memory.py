@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -83,9 +84,16 @@ def is_set_to(input: Tensor, tensor: Tensor) -> bool:
 def dim_order(input: Tensor, *, ambiguity_check: bool | list = False) -> tuple[int, ...]:
     """The dimensions from the outermost in memory to the innermost. Example: `ones(2, 3).t().dim_order()` is `(1, 0)`."""
     sizes, strides = input._data.shape, input._data.strides
-    if ambiguity_check and len({s for n, s in zip(sizes, strides) if n > 1}) < len([n for n in sizes if n > 1]):
-        raise RuntimeError("The tensor does not have unique dim order, or cannot map to exact one of the given memory formats.")
+    formats = ambiguity_check if isinstance(ambiguity_check, list) else []
+    if not isinstance(ambiguity_check, (bool, list)) or not all([isinstance(f, MemoryFormat) for f in formats]):
+        raise TypeError("The ambiguity_check argument must be a bool or a list of memory formats.")
+    if ambiguity_check is not False:
+        several = 1 in sizes or any([s == t for s, t in pairwise(strides)])
+        if several and sum([is_contiguous(input, memory_format=f) for f in formats]) != 1:
+            raise RuntimeError("The tensor does not have unique dim order, or cannot map to exact one of the given memory formats.")
     if 0 in strides:
+        if ambiguity_check:
+            raise RuntimeError("The tensor does not have unique dim order.")
         return tuple(range(len(sizes)))
     return tuple(sorted(range(len(sizes)), key=lambda d: -strides[d]))
 

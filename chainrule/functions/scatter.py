@@ -6,7 +6,6 @@ public function and the in-place form of that.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes, modes
+from chainrule._core.warn import warn_once
 from chainrule.functions.arguments import require_tensor, wrap_dim
 from chainrule.functions.subscript import FULL, fitting, index_array, number_array, put_at, value_for
 from chainrule.kernels.batched import memory
@@ -28,18 +28,10 @@ INT_KINDS = (dtypes.int64.numpy, dtypes.int32.numpy)
 UNSIGNED = {np.dtype(np.int64): np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
 _max = np.maximum.reduce
 IN_PLACE: dict[str, Callable] = {}  # the methods that `writes` makes
-_warned: set[str] = set()
 
 
 def finish(name: str, result: Any, out: Any) -> Any:
     return result if out is None else write_out(name, out, result)
-
-
-def warn_once(message: str) -> None:
-    """A UserWarning that is given once in a program."""
-    if message not in _warned:
-        _warned.add(message)
-        warnings.warn(message, UserWarning, stacklevel=5)
 
 
 def writes(call: Callable) -> Callable:
@@ -416,7 +408,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
     d = wrap_dim(dim, input._data.ndim)
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
-    warn_once("index_reduce() is in beta and the API may change at any time.")
+    warn_once("index_reduce() is in beta and the API may change at any time.", 5)
     if places.ndim > 1:
         raise IndexError(f"index_reduce(): Index is supposed to be a vector, but got dim: {places.ndim}")
     if places.dtype not in INT_KINDS:

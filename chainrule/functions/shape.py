@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule._core.types import Size
+from chainrule._core.warn import warn_once
 from chainrule.functions.arguments import as_shape, require_tensor, wrap_dim, wrap_dims
 from chainrule.ops import shape as ops
 from chainrule.ops.overrides import public
@@ -22,14 +22,6 @@ NOT_VIEWABLE = (
     "Use .reshape(...) instead."
 )
 NOT_MATRICES = "tensor.{} is only supported on matrices or batches of matrices. Got {}-D tensor."
-_warned: set[str] = set()
-
-
-def warn_once(message: str) -> None:
-    """A UserWarning that is given the first time only."""
-    if message not in _warned:
-        _warned.add(message)
-        warnings.warn(message, UserWarning, stacklevel=3)
 
 
 # Other shapes

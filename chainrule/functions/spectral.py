@@ -7,9 +7,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from chainrule._core import dtypes
+from chainrule._core.warn import warn_once
 from chainrule.functions.arguments import require_tensor
 from chainrule.functions.placing import view_as_real
-from chainrule.functions.shape import squeeze, transpose, unsqueeze, view, warn_once
+from chainrule.functions.shape import squeeze, transpose, unsqueeze, view
 from chainrule.ops import fft
 from chainrule.ops.overrides import public
 from chainrule.ops.padding import constant_pad

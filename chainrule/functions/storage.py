@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule._core.types import CPU
-from chainrule.functions.shape import warn_once
+from chainrule._core.warn import warn_once
 from chainrule.ops import shape as ops
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.tensor import Tensor, root_memory

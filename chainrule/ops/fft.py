@@ -57,7 +57,12 @@ def c2c(a: Any, dims: tuple, scale: str, forward: bool) -> Any:
 @linear(a=lambda g, dims, scale, forward: c2c(g, dims, scale, not forward).real, node="FftR2CBackward0")
 def r2c_whole(a: Any, dims: tuple, scale: str, forward: bool) -> Any:
     """Real to complex over `dims`, the whole spectrum."""
-    return whole(a, dims, scale, forward) if a.size else a.astype(np.result_type(a.dtype, np.complex64))
+    if not a.size:
+        return a.astype(np.result_type(a.dtype, np.complex64))
+    y = whole(a, dims, scale, forward)
+    if forward:  # the bins without an imaginary part: SciPy gives some -0
+        y[tuple([slice(None) if d not in dims else slice(0, n, n // 2) if n % 2 == 0 else slice(1) for d, n in enumerate(a.shape)])] += 0
+    return y
 
 
 def _from_half(g: Any, dim: int, scale: str, forward: bool, a_shape: tuple) -> Any:

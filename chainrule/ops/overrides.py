@@ -27,7 +27,17 @@ def candidates(args: Iterable[Any]) -> list:
 
 
 def dispatch(function: Callable, args: tuple, kwargs: dict, relevant: tuple | None = None) -> tuple[bool, Any]:
-    """Offer a call to modes and overriding arguments; (True, result) if one took it."""
+    """Offer a call to a profile, modes and overriding arguments; (True, result) if one took it."""
+    profile = modes.local.profile
+    if profile is not None:
+        if profile.passing is not function:
+            return True, profile.function(function, args, kwargs)
+        profile.passing = None
+    return overridden(function, args, kwargs, relevant)
+
+
+def overridden(function: Callable, args: tuple, kwargs: dict, relevant: tuple | None = None) -> tuple[bool, Any]:
+    """Offer a call to modes and overriding arguments alone."""
     local = modes.local
     if not local.overrides:
         return False, None
@@ -110,13 +120,13 @@ def public(function: Callable) -> Any:
 
                 return called(function, args, kwargs)
         if args and not isinstance(args[0], Tensor) and claims(args[0]):  # before a function that this one calls is asked
-            done, value = dispatch(shown.shown, args, kwargs)
+            done, value = overridden(shown.shown, args, kwargs)
             if done:
                 return value
         try:
             return function(*args, **kwargs)
         except (AttributeError, TypeError):  # an argument that is no Tensor may have its own way
-            done, value = dispatch(shown.shown, args, kwargs)
+            done, value = overridden(shown.shown, args, kwargs)
             if done:
                 return value
             raise

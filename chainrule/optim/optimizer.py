@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule._core import dtypes
+from chainrule._core import dtypes, modes
 from chainrule.autograd.node import RemovableHandle
 from chainrule.tensor import Tensor, wrap
 
@@ -268,7 +268,9 @@ def hookable(step: Callable) -> Callable:
                 if not (isinstance(changed, tuple) and len(changed) == 2):
                     raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {changed}.")
                 args, kwargs = changed
-        result = step(*args, **kwargs)
+        profile = modes.local.profile
+        named = f"Optimizer.step#{type(self).__name__}.step"
+        result = step(*args, **kwargs) if profile is None else profile.named(named, step, args, kwargs)
         for hook in (*self._optimizer_step_post_hooks.values(), *_global_optimizer_post_hooks.values()):
             hook(self, args, kwargs)
         return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from types import ModuleType as _Module
 
-_SUBMODULES = ("_pytree", "checkpoint", "data", "dlpack", "hooks", "model_zoo", "safetensors")
+_SUBMODULES = ("_pytree", "benchmark", "checkpoint", "data", "dlpack", "hooks", "model_zoo", "safetensors")
 
 
 def __getattr__(name: str) -> _Module:
