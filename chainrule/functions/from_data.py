@@ -264,7 +264,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool | None = None) -> Tensor:
     """A tensor from a tensor, ndarray, DLPack exporter, buffer, number or sequence; memory is shared unless `copy` or a cast forbids.
 
-    A tensor keeps its history unless `requires_grad` says otherwise; False takes it from a tensor that is shared, too.
+    A tensor keeps its history unless `requires_grad` says otherwise; False takes it from a leaf that is shared, too.
     Raises ValueError when `copy=False` cannot be honoured.
 
     Example:
@@ -298,7 +298,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | Non
         shared = shared.clone()  # type: ignore[attr-defined]
     if requires_grad is None or shared.requires_grad is requires_grad:
         return shared
-    return shared.requires_grad_() if requires_grad else shared.detach_()  # type: ignore[attr-defined]
+    return shared.requires_grad_(requires_grad) if shared.is_leaf else shared.detach()  # type: ignore[attr-defined]
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
