@@ -1,7 +1,8 @@
 """Whole training steps (forward, loss, backward, optimizer step) in both libraries: `python benchmarks/training.py [--only lstm,gpt]`.
 
-Both run in one process in turns, two threads each, float32, after two steps to warm up; a figure is the median of the rounds. PyTorch
-gets `fused=True` optimizers, and channels_last where it is faster that way. Writes the rows to training.md, with the geometric mean.
+Each library has a process of its own, two threads, float32; the two take strictly alternating turns, so that neither finds the other's
+threads still spinning. A time is the median of all steps after two to warm up, the memory the peak of the process. PyTorch gets
+`fused=True` optimizers, and channels_last where it is faster that way. Writes the rows to training.md, with the geometric mean.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 import argparse
 import math
 import platform
+import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).parent
-BUDGET = 8.0  # seconds a row, both libraries together
+LIBRARIES = ("chainrule", "torch")
+BUDGET, TURN, ROUNDS = 8.0, 0.25, 40  # seconds a row, both libraries together; seconds a turn; turns at most
 
 
 def step(loss: Callable[[], Any], optimizer: Any) -> Callable[[], None]:
@@ -194,59 +199,96 @@ ROWS: dict[str, tuple[str, Callable]] = {
 }
 
 
-def measure(work: list[Callable]) -> tuple[float, float, int]:
-    """Median seconds of both, and the number of rounds."""
-    for run in work:
-        run()
-        run()
-    start = time.perf_counter()
-    times: list[list[float]] = []
-    while len(times) < 5 or (time.perf_counter() - start < BUDGET and len(times) < 200):
-        turn = []
-        for run in work:
+def serve(library: str, key: str) -> None:
+    """A library's process: does as many steps as it is asked for, and prints what each took, and the peak memory in MB."""
+    sys.path.insert(0, str(HERE.parent / "tests"))
+    if library == "torch":
+        import torch
+        from pictures import torchvision
+
+        models = torchvision.models
+    else:
+        import chainrule as torch  # type: ignore[no-redef]
+
+        models = torch.vision.models
+    torch.set_num_threads(2)
+    run = ROWS[key][1](torch, models)
+    for line in sys.stdin:
+        times = []
+        for _ in range(int(line)):
             begin = time.perf_counter()
             run()
-            turn.append(time.perf_counter() - begin)
-        times.append(turn)
-    ours, theirs = zip(*times, strict=True)
-    return statistics.median(ours), statistics.median(theirs), len(times)
+            times.append(time.perf_counter() - begin)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(*times, peak, flush=True)
+
+
+def turn(process: subprocess.Popen, steps: int) -> list[float]:
+    """The seconds of so many steps, and the peak memory behind them."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(f"{steps}\n")
+    process.stdin.flush()
+    return [float(v) for v in process.stdout.readline().split()]
+
+
+def measure(key: str) -> list[tuple[float, float]]:
+    """Median seconds and peak megabytes of each library."""
+    command = [sys.executable, __file__, "--only", key, "--serve"]
+    processes = [subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in LIBRARIES]
+    try:
+        steps = []
+        for process in processes:
+            turn(process, 2)
+            steps.append(max(1, min(200, round(TURN / turn(process, 1)[0]))))
+        start, times, peaks = time.perf_counter(), [[], []], [0.0, 0.0]  # type: ignore[var-annotated]
+        for done in range(ROUNDS):
+            if done >= 3 and time.perf_counter() - start > BUDGET:
+                break
+            for i, process in enumerate(processes):
+                *seconds, peaks[i] = turn(process, steps[i])
+                times[i] += seconds
+        return [(statistics.median(t), peak) for t, peak in zip(times, peaks, strict=True)]
+    finally:
+        for process in processes:
+            process.communicate()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="rows by their short names, separated by commas")
-    chosen = parser.parse_args().only.split(",")
-
-    import torch
-
-    import chainrule
-
-    sys.path.insert(0, str(HERE.parent / "tests"))
-    from pictures import torchvision
-
-    torch.set_num_threads(2)
-    chainrule.set_num_threads(2)
-    models = [chainrule.vision.models, torchvision.models]
+    parser.add_argument("--only", default=",".join(ROWS), help="rows by their short names, separated by commas")
+    parser.add_argument("--serve", choices=LIBRARIES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    chosen = options.only.split(",")
+    if options.serve:
+        serve(options.serve, *chosen)
+        return
     lines = [
-        f"# Training steps, chainrule against PyTorch {torch.__version__}",
+        f"# Training steps, chainrule against PyTorch {version('torch')}",
         "",
-        f"{platform.machine()}, Python {platform.python_version()}, two threads, medians of rounds in turns; below 1 chainrule is faster.",
+        f"{platform.machine()}, Python {platform.python_version()}, two threads, a process each, in turns; below 1 chainrule is better.",
         "",
-        "| step | chainrule | PyTorch | ratio |",
-        "|---|---|---|---|",
+        "| step | chainrule | PyTorch | ratio | peak memory | PyTorch's | ratio |",
+        "|---|---|---|---|---|---|---|",
     ]
-    ratios = []
-    for key, (title, make) in ROWS.items():
-        if chosen != [""] and key not in chosen:
-            continue
-        ours, theirs, rounds = measure([make(t, m) for t, m in zip((chainrule, torch), models, strict=True)])
+    ratios, memory = [], []
+    for key in chosen:
+        (ours, peak), (theirs, their_peak) = measure(key)
         ratios.append(ours / theirs)
-        lines.append(f"| {title} | {ours * 1e3:.3f} ms | {theirs * 1e3:.3f} ms | {ours / theirs:.2f} |")
-        print(lines[-1], f"({rounds} rounds)", flush=True)
-    lines.append(f"| geometric mean | | | {math.exp(statistics.mean([math.log(r) for r in ratios])):.2f} |")
+        memory.append(peak / their_peak)
+        lines.append(
+            f"| {ROWS[key][0]} | {ours * 1e3:.3f} ms | {theirs * 1e3:.3f} ms | {ratios[-1]:.2f} "
+            f"| {peak:.0f} MB | {their_peak:.0f} MB | {memory[-1]:.2f} |"
+        )
+        print(lines[-1], flush=True)
+    lines.append(f"| geometric mean | | | {geometric(ratios):.2f} | | | {geometric(memory):.2f} |")
     print(lines[-1])
-    if chosen == [""]:
+    if len(chosen) == len(ROWS):
         (HERE / "training.md").write_text("\n".join(lines) + "\n")
+
+
+def geometric(values: list[float]) -> float:
+    """The geometric mean."""
+    return math.exp(statistics.mean([math.log(v) for v in values]))
 
 
 if __name__ == "__main__":

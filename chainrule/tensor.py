@@ -134,6 +134,8 @@ class Tensor:
         """Start (or stop) recording ops on this leaf; returns itself."""
         if not isinstance(requires_grad, bool):
             raise TypeError(f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type(requires_grad).__name__}")
+        if requires_grad and modes.local.transforms:
+            raise RuntimeError(IN_TRANSFORM)
         if not self.is_leaf:
             if requires_grad:
                 return self
@@ -198,6 +200,8 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same memory without history; changes through it are not seen by autograd."""
+        if modes.state.levels and modes.local.batching and self._data.__class__ is not np.ndarray:
+            raise RuntimeError("accessing `data` under vmap transform is not allowed")
         return adopt(type(self) if self._watched else Tensor, self._data)
 
     @data.setter
@@ -293,7 +297,7 @@ class Tensor:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         if self._data.dtype == dtypes.bfloat16.numpy:
             raise TypeError("Got unsupported ScalarType BFloat16")
-        return self._data
+        return self._data if self._data.__class__ is np.ndarray else self._data.tolist()  # which says that vmap's have no memory
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
@@ -401,6 +405,11 @@ class Tensor:
         return object.__format__(self, spec)
 
 
+IN_TRANSFORM = (
+    "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs) inside of a function being "
+    "transformed by a functorch transform. This is unsupported, please attempt to use the functorch transforms (e.g. grad, vjp, jacrev, "
+    "jacfwd, hessian) or call requires_grad_() outside of a function being transformed instead."
+)
 _new = object.__new__
 
 

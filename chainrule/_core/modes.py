@@ -23,6 +23,7 @@ class _Local(threading.local):
     anomaly = False
     check_nan = True
     dual_level = -1  # the last level of forward mode that ops push tangents for
+    forward = True  # whether they push any
     duals: tuple = ()  # for each level, weak references to the tensors with a tangent
     saved_hooks: tuple = ()  # a stack of (pack, unpack)
     saved_hooks_disabled: str | None = None

@@ -25,7 +25,7 @@ plans: dict[Primitive, Any] = {}
 
 def ordinary() -> bool:
     """Whether nothing but forward mode is on."""
-    return not (local.inference or local.function_modes or local.watch is not None or modes.state.levels)
+    return not (local.inference or not local.forward or local.function_modes or local.watch is not None)
 
 
 def opened(t: Tensor) -> tuple[Any, Any] | None:
@@ -71,7 +71,7 @@ def quick_pointwise(op: Pointwise, args: Sequence) -> Tensor | None:
         arrays.append(a)
         slopes.append(slope)
     try:
-        y = op.kernel(*arrays)
+        y = op.compute(*arrays)
     except (ValueError, OverflowError):
         return None
     y = as_array(y)
@@ -145,7 +145,7 @@ def quick_primitive(op: Primitive, args: tuple) -> Tensor | None:
             arrays.append(v)
             slopes.append(None)
     statics = args[op.arity :]
-    y = op.kernel(*arrays, *statics)
+    y = op.compute(*arrays, *statics)
     out = wrap(as_array(y))
     if out._data.dtype in INEXACT:
         total = None
@@ -154,7 +154,7 @@ def quick_primitive(op: Primitive, args: tuple) -> Tensor | None:
                 continue
             kept = plan[i]
             given = [slope if j == i else a if kept[j] or a is None else np.zeros_like(a) for j, a in enumerate(arrays)]
-            part = op.kernel(*given, *statics)
+            part = op.compute(*given, *statics)
             total = part if total is None else total + part
         if total is not None:
             hold(out, 0, wrap(as_array(total)))

@@ -91,6 +91,19 @@ class dual_level(Mode):
         exit_dual_level()
 
 
+class _set_fwd_grad_enabled(Mode):
+    """Inside, ops push tangents or not, as `mode` says. Context manager and decorator."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        self.prev, local.forward = local.forward, self.mode
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        local.forward = self.prev
+
+
 # Duals
 
 
@@ -114,7 +127,7 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
     if level < 0:
         raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.")
     for what, t in (("primal", tensor), ("tangent", tangent)):
-        if not (t.dtype.is_floating_point or t.dtype.is_complex):
+        if not (t.is_floating_point() or t.is_complex()):
             raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
     if tangent_of(tensor, level) is not None:
         raise RuntimeError(

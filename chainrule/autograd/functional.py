@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.autograd.forward_ad import dual_level, make_dual, unpack_dual
 from chainrule.autograd.grad_mode import enable_grad, is_grad_enabled, set_grad_enabled
-from chainrule.autograd.gradients import grad
+from chainrule.autograd.gradients import batched, grad
 from chainrule.ops import joining, shape as ops
 from chainrule.tensor import Tensor, wrap
 
@@ -25,6 +25,15 @@ STRATEGIES = ("forward-mode", "reverse-mode")
 
 
 # Arguments and results
+
+
+def _construct_standard_basis_for(tensors: Sequence[Tensor], tensor_numels: Sequence[int]) -> tuple[Tensor, ...]:
+    """For each tensor a matrix with a column for each of its elements: side by side they are the identity."""
+    total, start, made = sum(tensor_numels), 0, []
+    for t, n in zip(tensors, tensor_numels, strict=True):
+        made.append(wrap(np.eye(total, n, -start, t._data.dtype)))
+        start += n
+    return tuple(made)
 
 
 def as_tuple(value: Any, what: str, function: str) -> tuple[bool, tuple]:
@@ -214,14 +223,21 @@ def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
         (tensor(9.), tensor([  6., 120.]))
     """
     with enable_grad():
-        inputs_tuple, xs, vector, outputs, slope = scalar_with_gradient("vhp", func, inputs, v, create_graph, strict)
+        found = scalar_with_gradient("vhp", func, inputs, v, create_graph, strict)
+    return hessian_product(*found, create_graph, strict)
+
+
+def hessian_product(
+    inputs_tuple: bool, xs: tuple, vector: tuple, outputs: tuple, slope: tuple, create_graph: bool, strict: bool
+) -> tuple[Any, Any]:  # fmt: skip
+    """The derivative of the gradient `slope` along `vector`, and the value."""
     with set_grad_enabled(create_graph or is_grad_enabled()):
         product = filled(gradients(slope, xs, vector, create_graph), xs, strict, create_graph, "double_back")
     return finished(outputs, create_graph)[0], unwrapped(finished(product, create_graph), inputs_tuple)
 
 
 def hvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
-    """(func(inputs), the Hessian times v); as `vhp`, which costs less, is for functions that are twice continuously differentiable.
+    """(func(inputs), the Hessian times v); it is symmetric, so this is `vhp`, but for what `strict` looks at.
 
     Example:
         >>> hvp(lambda x: (x ** 3).sum(), tensor([1., 2.]), tensor([1., 10.]))
@@ -229,6 +245,9 @@ def hvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
     """
     with enable_grad():
         inputs_tuple, xs, vector, outputs, slope = scalar_with_gradient("hvp", func, inputs, v, create_graph, strict)
+    if not strict:
+        return hessian_product(inputs_tuple, xs, vector, outputs, slope, create_graph, strict)
+    with enable_grad():
         weights = probes(xs)
         back = gradients(slope, xs, weights, create_graph=True)
         check_tracked(slope, "hessian", strict)
@@ -285,13 +304,12 @@ def jacobian(
 
 def all_rows(outputs: tuple, xs: tuple, create_graph: bool) -> tuple:
     """The Jacobians of all outputs, in one backward pass for all elements."""
-    from chainrule.func.batching import vmap
     from chainrule.func.transforms import stretches, units
 
     seeds, sizes = units(outputs)
     if not sum(sizes):
         return tuple([tuple([wrap(np.zeros((*out.shape, *x.shape), x._data.dtype)) for x in xs]) for out in outputs])
-    columns = vmap(lambda *v: gradients(outputs, xs, v, create_graph=create_graph, retain_graph=True))(*seeds)
+    columns = batched(lambda *v: gradients(outputs, xs, v, create_graph=create_graph, retain_graph=True), seeds)
     parts = [None if c is None else stretches(c, sizes) for c in columns]
     return tuple([
         tuple([

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -238,13 +238,26 @@ def edge_metadata(edge: GradientEdge) -> tuple:
 
 def run_batch(starts: list, cotangents: list, keep: bool, create: bool, edges: list) -> list:
     """One backward pass for all rows of the cotangents."""
+    def once(*weights: Any) -> list:
+        given = iter(weights)
+        return [as_result(g) for g in run(starts, [None if c is None else next(given) for c in cotangents], keep, create, edges)]
+
+    return batched(once, [c for c in cotangents if c is not None])
+
+
+def batched(function: Callable, tensors: Sequence[Tensor]) -> list:
+    """`function` of all rows of tensors at once, as `vmap` has it, where some of its results may be None."""
     from chainrule.func.batching import vmap
 
-    def once(*weights: Any) -> tuple:
-        given = iter(weights)
-        return tuple([as_result(g) for g in run(starts, [None if c is None else next(given) for c in cotangents], keep, create, edges)])
+    absent: list[bool] = []
 
-    return list(vmap(once)(*[c for c in cotangents if c is not None]))
+    def present(*rows: Tensor) -> list:
+        results = function(*rows)
+        absent[:] = [r is None for r in results]
+        return [r for r in results if r is not None]
+
+    found = iter(vmap(present)(*tensors))
+    return [None if gone else next(found) for gone in absent]
 
 
 def as_result(g: Any) -> Tensor | None:

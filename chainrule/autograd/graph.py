@@ -99,6 +99,10 @@ class save_on_cpu(saved_tensors_hooks):
         super().__init__(lambda t: (t.device, t), lambda packed: packed[1])
 
 
+def set_warn_on_accumulate_grad_stream_mismatch(enabled: bool) -> None:
+    """Accepted for scripts that set it; there are no streams."""
+
+
 @contextmanager
 def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
     """Inside, `saved_tensors_hooks` raises RuntimeError(error_message)."""

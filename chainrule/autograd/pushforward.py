@@ -32,6 +32,8 @@ local = modes.local
 
 def push_forward(op: Primitive, inputs: Sequence, statics: tuple, outs: list, node: Node | None) -> None:
     """Give the results of `op` their tangents, at each level; what its node saved keeps its own, for forward over reverse mode."""
+    if local.inference or not local.forward:
+        return
     for level in range(local.dual_level + 1):
         tangents = [tangent_of(t, level) if isinstance(t, Tensor) else None for t in inputs]
         if all([t is None for t in tangents]):

@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import modes
-from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output
+from chainrule.autograd.node import FREED, Node, Output
 from chainrule.tensor import Tensor, adopt
 
 MODIFIED = (
     "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be modified by in-place "
     "operations as this can lead to unexpected side-effects. Please open an issue if you need to perform in-place operations on the input "
     "to a pack hook."
+)
+
+
+FREED_BEFORE = (
+    "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the graph are freed when you call "
+    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to "
+    "access saved variables after calling backward."
 )
 
 
@@ -84,7 +91,7 @@ class SavedTensor:
         """Pack the tensor now; `unpack_hook` must give it back when it is read. RuntimeError if it has hooks already, or is gone."""
         node, index = self.node, self.index
         if node.saved is FREED:
-            raise RuntimeError(SECOND_BACKWARD)
+            raise RuntimeError(FREED_BEFORE)
         entries = node.extra.packed if node.extra is not None else None
         if entries is not None and entries[index] is not None:
             raise RuntimeError(

@@ -9,7 +9,7 @@ from chainrule.func.transforms import grad, grad_and_value, hessian, jacfwd, jac
 
 __all__ = [
     "debug_unwrap", "functional_call", "functionalize", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",
-    "replace_all_batch_norm_modules_", "stack_module_state", "vjp", "vmap",
+    "rearrange", "replace_all_batch_norm_modules_", "stack_module_state", "vjp", "vmap",
 ]  # fmt: skip
 
 
@@ -18,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from chainrule.func import modules
 
         return getattr(modules, name)
+    if name == "rearrange":
+        from chainrule.func.rearranging import rearrange
+
+        return rearrange
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -43,7 +43,7 @@ def vmap(
 
     @wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if not all([isinstance(d, int) for d in tree.leaves(out_dims)]):
+        if not all([d is None or isinstance(d, int) for d in tree.leaves(out_dims)]):
             raise ValueError(
                 f"vmap({title}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of ints representing "
                 "where in the outputs the vmapped dimension should appear."
@@ -209,8 +209,11 @@ def functionalize(func: Callable, *, remove: str = "mutations") -> Callable:
     """`func` itself, for scripts that ask for it: chainrule's transforms follow changes in place."""
     if remove not in ("mutations", "mutations_and_views"):
         raise RuntimeError(
-            "functionalize(f, remove='mutations'): received invalid argument for kwarg remove. Valid options are:\n"
-            f"     remove='mutations'\n     remove='mutations_and_views'\nYou passed in {remove!r}"
+            f"functionalize(f, remove='mutations'): received invalid argument for remove={remove}. Valid options are:\n"
+            "     remove='mutations': all inplace and out= operators will be removed from the program, and replaced with their "
+            "out-of-place equivalents.\n"
+            "     remove='mutations_and_views': In addition to the above, all aliasing operators {view} will be replaced with their "
+            "non-aliasing counterparts, {view}_copy."
         )
 
     @wraps(func)

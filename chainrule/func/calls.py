@@ -11,10 +11,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
+
+from chainrule._core import modes
 from chainrule.autograd.node import Node
 from chainrule.func import tree
 from chainrule.func.levels import DOORS, enter, leave
 from chainrule.kernels.batched import (
+    BRANCH,
     DYNAMIC,
     Batched,
     Level,
@@ -32,16 +36,36 @@ from chainrule.kernels.batched import (
 from chainrule.ops import joining, shape
 from chainrule.ops.pointwise_form import Pointwise
 from chainrule.ops.primitive import Primitive
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, wrap
 
 Rule = Callable[[Primitive, Level, tuple], Any]
+local = modes.local
 NO_RULE = (
     "There is a performance drop because we have not yet implemented the batching rule for {}. Please file us an issue on GitHub so that "
     "we can prioritize its implementation."
 )
 RULES: dict[Primitive, Rule] = {}
 FAMILIES: dict[str, Rule] = {}  # by the name that primitives share which differ in the names of their nodes
-DYNAMIC_SHAPE = {"nonzero", "argwhere", "masked_select", "unique", "unique_consecutive", "bincount"}  # depends on the values
+REFUSED = {  # what depends on the values, and what gives no tensor
+    **{name: DYNAMIC.format(f"aten::{name}") for name in ("nonzero", "where", "unique_consecutive")},
+    "unique": DYNAMIC.format("aten::_unique2"),
+    "masked_select": (
+        "vmap: Attempted to vmap over `mask` in torch.masked_select(self, mask) We cannot support this because for each batch this would "
+        "return a differently shaped Tensor. Please file an issue at https://github.com/pytorch/pytorch/issues if you need this feature."
+    ),
+    "equal": "Batching rule not implemented for aten::equal. We could not generate a fallback.",
+    "allclose": (
+        "vmap over torch.allclose isn't supported yet. Please file an issue at https://github.com/pytorch/pytorch/issues if you need this "
+        "feature."
+    ),
+    "is_nonzero": BRANCH,
+}  # fmt: skip
+OF_OWN = {"new_empty", "new_empty_strided", "new_full", "new_ones", "new_zeros"}  # each example gets memory of its own to write into
+ESCAPED = (
+    "Either your tensor may have escaped from inside a function being vmapped and this is a user error (see "
+    "https://pytorch.org/functorch/stable/ux_limitations.html), or there is an internal functorch error in `gen_vmap_plumbing` Please "
+    "file an issue if it looks like the latter"
+)
 looped: set[str] = set()  # the primitives that went example by example so far
 
 
@@ -50,6 +74,8 @@ def computed(op: Primitive, args: tuple) -> Any:
     level = top(args)
     if level is None or op in DOORS:
         return op.kernel(*args)
+    if level not in local.batching and local.task is None:
+        raise RuntimeError(ESCAPED)
     if isinstance(op, Pointwise):
         return elementwise(level, op.compute, args)
     inputs = args[0] if op.variadic is True else args[: op.arity]
@@ -78,10 +104,40 @@ def by_example(op: Primitive, level: Level, args: tuple) -> Any:
 
 def called(function: Callable, args: tuple, kwargs: dict) -> Any:
     """A public function; if it needs the memory of what is batched it goes example by example."""
+    data = args[0]._data if args and isinstance(args[0], Tensor) else None
+    name = function.__name__
+    if data.__class__ is Batched:
+        if name in REFUSED:
+            refuse(name, args)
+        if name in OF_OWN:
+            return for_each(function(*args, **kwargs), data)
     try:
         return function(*args, **kwargs)
     except NotBatched:
         return called_by_example(function, args, kwargs)
+
+
+def refuse(name: str, args: tuple) -> None:
+    """RuntimeError if what the function looks at differs between the examples."""
+    if name == "where" and len(args) > 1:
+        return
+    subject = args[1] if name == "masked_select" and len(args) > 1 else args[0]
+    data = subject._data if isinstance(subject, Tensor) else None
+    while data.__class__ is Batched:
+        if data.mapped:
+            raise RuntimeError(REFUSED[name])
+        data = data.array
+
+
+def for_each(t: Tensor, model: Batched) -> Tensor:
+    """Memory like that of t for each example that `model` has."""
+    levels = chain(model)
+    array: Any = np.array(np.broadcast_to(t._data, (*[level.size for level in levels], *t._data.shape)))
+    for level in levels:
+        array = Batched(array, level)
+    made = wrap(array)
+    made._tracked = t._tracked
+    return made
 
 
 def called_by_example(function: Callable, args: tuple, kwargs: dict) -> Any:
@@ -89,8 +145,6 @@ def called_by_example(function: Callable, args: tuple, kwargs: dict) -> Any:
     levels = [chain(t._data)[-1] for t in flat if isinstance(t, Tensor) and t._data.__class__ is Batched]
     if not levels or function.__name__.endswith("_") or function.__name__ in ("grad", "backward"):
         raise
-    if function.__name__ in DYNAMIC_SHAPE:
-        raise NotBatched(DYNAMIC.format(f"aten::{function.__name__}"))
     level = max(levels, key=lambda v: v.rank)
     looped.add(f"{function.__name__}()")
     warn_of_loop(function.__name__)

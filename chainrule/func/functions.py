@@ -27,8 +27,8 @@ def applied(cls: Any, args: tuple) -> tuple[bool, Any, tuple]:
     name, own = cls.__name__, cls.vmap is not Function.vmap
     if cls.generate_vmap_rule and own:
         raise RuntimeError(
-            f"You tried to vmap over {name}, but it has both generate_vmap_rule=True and an overriden vmap staticmethod. Please set "
-            f"generate_vmap_rule=False or delete the overriden vmap staticmethod to avoid ambiguity. {EXPLAINED}"
+            f"You tried to vmap over {name}, but it has both generate_vmap_rule=True and an overridden vmap staticmethod. Please set "
+            f"generate_vmap_rule=False or delete the overridden vmap staticmethod to avoid ambiguity. {EXPLAINED}"
         )
     if not cls.generate_vmap_rule and not own:
         raise RuntimeError(
@@ -48,15 +48,18 @@ def applied(cls: Any, args: tuple) -> tuple[bool, Any, tuple]:
     finally:
         local.batching = before
     if not isinstance(result, tuple) or len(result) != 2:
+        got = f"{len(result)} returns" if isinstance(result, tuple) else f"a {type(result)}"
         raise RuntimeError(
-            f"Expected the vmap staticmethod to have two returns, an output and out_dims with pytree structure compatible with the output. "
-            f"Got a {type(result)}."
+            "Expected the vmap staticmethod to have two returns, an output and out_dims with pytree structure compatible with the output. "
+            f"Got {got} instead"
         )
     outputs, out_dims = result
     places = tree.spread(out_dims, outputs)
     if places is None:
         raise RuntimeError(
-            f"The vmap staticmethod for {name} returned out_dims that are not compatible with the structure of its output: {out_dims}."
+            "The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) tuple. Expected "
+            f"out_dims={out_dims} to be compatible with the structure of `output`. out_dims has structure {tree.pattern(out_dims)} but "
+            f"output has structure {tree.pattern(outputs)}. {EXPLAINED}"
         )
     made = [
         t if d is None or not isinstance(t, Tensor) else enter(t, d % t._data.ndim, level)

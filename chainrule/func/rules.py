@@ -24,6 +24,7 @@ from chainrule.kernels.batched import (
     matmul,
     one_by_one,
     put_at,
+    require_room,
     take_at,
     top,
     wrapped,
@@ -459,9 +460,11 @@ def same(op: Primitive, level: Level, args: tuple) -> Any:
     return args[0].held(op.compute(args[0].array))
 
 
-@rule_for(index.copy, placing.copy, placing.fill_with)
+@rule_for(index.copy, placing.copy, placing.fill_with, placing.fill_with_in_place)
 def copy(op: Primitive, level: Level, args: tuple) -> Any:
     a, b = args
+    if op is not placing.fill_with:  # the others write over a
+        require_room(a, b)
     y = own(np.zeros(a.shape, a.dtype), level)
     y[...] = b
     return y

@@ -66,10 +66,27 @@ def with_aux(result: Any, has_aux: bool, title: str) -> tuple[Any, Any]:
         return result, None
     if not (isinstance(result, tuple) and len(result) == 2):
         raise RuntimeError(f"{title}: output of function f should be a tuple: (output, aux) if has_aux is True")
+    for t in tree.leaves(result[1]):
+        if not isinstance(t, Tensor):
+            raise RuntimeError(f"Expected tensors, got unsupported type {type(t)}")
     return result
 
 
 # Histories
+
+NO_HOOKS = "torch.func.{grad, vjp, jacrev, hessian} don't yet support saved tensor hooks. Please open an issue with your use case."
+
+
+def recorded(func: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call a function that is to be differentiated; saved-tensor hooks are refused, as what they pack is not that of one level."""
+    local = modes.local
+    if local.saved_hooks:
+        raise RuntimeError(NO_HOOKS)
+    before, local.saved_hooks_disabled = local.saved_hooks_disabled, NO_HOOKS
+    try:
+        return within(func, *args, **kwargs)
+    finally:
+        local.saved_hooks_disabled = before
 
 
 def fresh(t: Any) -> Tensor:
@@ -77,8 +94,11 @@ def fresh(t: Any) -> Tensor:
     if not isinstance(t, Tensor):
         raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
     new = inside(ops.view(t, t._data.shape), modes.local.batching)
-    if not new._tracked and t._data.dtype in INEXACT:
+    if t._data.dtype not in INEXACT:
+        raise RuntimeError("only Tensors of floating point dtype can require gradients")
+    if not new._tracked:
         new._base, new._tracked, new._edge = None, True, Input()
+    new._restriction = "input"  # no leaf, but written to as little as one
     return new
 
 
@@ -159,7 +179,7 @@ def grad_and_value(func: Callable, argnums: Argnums = 0, has_aux: bool = False) 
         with enable_grad():
             given = chosen(args, argnums)
             inputs = tree.mapped(fresh if outer else lambda t: fresh(untracked(t)), given)
-            output, aux = with_aux(within(func, *replaced(args, argnums, inputs), **kwargs), has_aux, title)
+            output, aux = with_aux(recorded(func, *replaced(args, argnums, inputs), **kwargs), has_aux, title)
             if not isinstance(output, Tensor):
                 raise RuntimeError(f"{title}: Expected f(*args) to return a Tensor, got {type(output)}")
             if output._data.ndim:
@@ -219,9 +239,9 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> Any:
     outer = modes.local.grad
     with enable_grad():
         inputs = tree.mapped(fresh if outer else lambda t: fresh(untracked(t)), primals)
-        outputs, aux = with_aux(within(func, *inputs), has_aux, "vjp(f, *primals)")
+        outputs, aux = with_aux(recorded(func, *inputs), has_aux, "vjp(f, *primals)")
         flat = tree.leaves(outputs)
-        if not flat:
+        if not flat or flat == [None]:
             raise RuntimeError(f"vjp(f, *primals): Expected f to be a function that has non-empty output (got output = {flat})")
         for t in flat:
             if not isinstance(t, Tensor):
@@ -283,7 +303,10 @@ def jvp(func: Callable, primals: Any, tangents: Any, *, strict: bool = False, ha
         duals = tree.filled(primals, [forward_ad.make_dual(t, v, level=level) for t, v in zip(points, directions, strict=True)])
         output, aux = with_aux(within(func, *duals), has_aux, title)
         values, slopes = [], []
-        for t in tree.leaves(output):
+        flat = tree.leaves(output)
+        if not flat:
+            raise RuntimeError(f"{title}: Expected f to be a function that has non-empty output (got output = {flat})")
+        for t in flat:
             if not isinstance(t, Tensor):
                 raise RuntimeError(f"{title}: expected f(*primals) to return only tensors, got unsupported type {type(t)}")
             primal, tangent = forward_ad.unpack_dual(t, level=level)
@@ -311,7 +334,20 @@ def linearize(func: Callable, *primals: Any) -> tuple[Any, Callable]:
         tensor(2.)
     """
 
+    points = tree.leaves(primals)
+
     def push(*tangents: Any) -> Any:
+        if not tree.same_structure(primals, tangents):
+            raise RuntimeError(
+                f"Expected the tangents {tree.pattern(tangents)} to have the same argspec as the primals {tree.pattern(primals)}"
+            )
+        for i, (t, v) in enumerate(zip(points, tree.leaves(tangents), strict=True)):
+            for what in ("shape", "dtype"):
+                has, wanted = getattr(v, what), getattr(t, what)
+                if has != wanted:
+                    raise RuntimeError(
+                        f"tangent:{i} with {what} {has} in flattened pytree doesn't match the {what} {wanted} of the corresponding primal."
+                    )
         return jvp(func, primals, tangents)[1]
 
     return func(*primals), push
@@ -333,7 +369,7 @@ def units(tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[int]]:
     for t, n in zip(tensors, sizes, strict=True):
         rows = np.zeros((sum(sizes), n), t._data.dtype)
         np.fill_diagonal(rows[start : start + n], 1)
-        made.append(wrap(rows.reshape(-1, *t._data.shape)))
+        made.append(wrap(rows.reshape(sum(sizes), *t._data.shape)))
         start += n
     return made, sizes
 
@@ -410,8 +446,12 @@ def jacfwd(func: Callable, argnums: Argnums = 0, has_aux: bool = False, *, rando
             refuse_complex("jacfwd", output, "outputs")
             return tuple(tree.leaves(slope)), output, tuple(aux)
 
-        slopes, *same = vmap(push, randomness=randomness)(*seeds)
-        output, aux = tree.mapped(lambda t: ops.select(t, 0, 0), tuple(same))  # they do not depend on the tangent
+        if sum(sizes):
+            slopes, *same = vmap(push, randomness=randomness)(*seeds)
+            output, aux = tree.mapped(lambda t: ops.select(t, 0, 0), tuple(same))  # they do not depend on the tangent
+        else:
+            slopes, output, aux = push(*[zeros_as(t) for t in inputs])
+            slopes = [wrap(np.zeros((0, *s._data.shape), s._data.dtype)) for s in slopes]
         parts = [stretches(s, sizes) for s in slopes]
         rows = []
         for p, out in zip(parts, tree.leaves(output), strict=True):

@@ -13,20 +13,18 @@ def children(tree: Any) -> list | None:
         return list(tree.values())
     if isinstance(tree, (tuple, list)):
         return list(tree)
-    return [] if tree is None else None
+    return None
 
 
 def rebuilt(tree: Any, parts: list) -> Any:
     """A container like `tree` that holds `parts`."""
-    if tree is None:
-        return None
     if isinstance(tree, dict):
         return type(tree)(zip(tree, parts, strict=True))
     return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
 
 
 def leaves(tree: Any) -> list:
-    """All that is in a tree and is no container itself; None counts as an empty one.
+    """All that is in a tree and is no container itself.
 
     Example: `leaves({"a": 1, "b": (2, [3])}) == [1, 2, 3]`.
     """
@@ -59,7 +57,7 @@ def same_structure(a: Any, b: Any) -> bool:
 def spread(prefix: Any, tree: Any) -> list | None:
     """For each leaf of `tree` what stands for it in `prefix`, whose leaves may stand for whole parts; None if they do not match."""
     inner = children(tree)
-    above = children(prefix) if prefix is not None else None
+    above = children(prefix)
     if inner is None:
         return [prefix] if above is None else None
     if above is None:
@@ -72,7 +70,7 @@ def spread(prefix: Any, tree: Any) -> list | None:
 
 def pattern(tree: Any, indent: int = 2) -> str:
     """How a tree is built, as PyTorch shows it, with `*` for its leaves."""
-    inner = None if tree is None else children(tree)
+    inner = children(tree)
     if inner is None:
         return "*"
     context = list(tree) if isinstance(tree, dict) else type(tree) if hasattr(tree, "_fields") else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from chainrule._core import modes
 from chainrule._core.dtypes import get_default_dtype
 from chainrule._core.printing import get_printoptions, implied_dtypes, printoptions, set_printoptions, tensor_str
 from chainrule.kernels.batched import Batched, chain
 from chainrule.tensor import Tensor, wrap
 
+local = modes.local
 __all__ = ["get_printoptions", "printoptions", "set_printoptions"]
 
 
@@ -28,8 +30,18 @@ def tensor_repr(t: Tensor, *, contents: str | None = None) -> str:
         requires_grad=t.requires_grad,
         grad_fn_name=None if node is None else node.name(),
         prefix=prefix,
+        tangent=shown_tangent(t),
         contents=contents,
     )
+
+
+def shown_tangent(t: Tensor) -> Tensor | None:
+    """The tangent of a dual tensor, in forward mode."""
+    if local.dual_level < 0:
+        return None
+    from chainrule.autograd.forward_ad import tangent_of
+
+    return tangent_of(t, local.dual_level)
 
 
 def batched_repr(t: Tensor) -> str:

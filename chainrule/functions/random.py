@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule._core import dtypes, generator as core, modes
 from chainrule._core.generator import default_generator, initial_seed, manual_seed, seed
+from chainrule._core.types import require_cpu
 from chainrule.functions.arguments import is_integer, require_tensor
 from chainrule.functions.creation import blank_like, element, made, own, sizes
 from chainrule.kernels import random as draw
@@ -50,7 +51,10 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
-def checked(function: str, generator: Any) -> core.Generator | None:
+def checked(function: str, generator: Any, device: Any = None) -> core.Generator | None:
+    """The generator, if it is one; a device that cannot be is refused before anything is drawn."""
+    if device is not None:
+        require_cpu(device)
     if generator is not None and not isinstance(generator, core.Generator):
         raise TypeError(f"{function}(): argument 'generator' must be torch.Generator, not {type(generator).__name__}")
     return generator
@@ -65,7 +69,7 @@ def rand(
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform numbers in [0, 1) of the given sizes. Example: `rand(2, 3).shape` is `torch.Size([2, 3])`."""
-    data = draw.uniform(sizes("rand", args, size), element(dtype, out), checked("rand", generator))
+    data = draw.uniform(sizes("rand", args, size), element(dtype, out), checked("rand", generator, device))
     return made("rand", data, out, layout, device, requires_grad, pin_memory)
 
 
@@ -75,7 +79,7 @@ def randn(
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Normal numbers of mean 0 and variance 1 of the given sizes. Example: `randn(2, 3).shape` is `torch.Size([2, 3])`."""
-    data = draw.normal(sizes("randn", args, size), element(dtype, out), checked("randn", generator))
+    data = draw.normal(sizes("randn", args, size), element(dtype, out), checked("randn", generator, device))
     return made("randn", data, out, layout, device, requires_grad, pin_memory)
 
 
@@ -118,7 +122,7 @@ def randint(
     if len(rest) != (size is None) or (size is None and not isinstance(rest[0], (tuple, list))):
         raise TypeError("randint(): argument 'size' must be tuple of ints")
     kind = whole(dtype, out)
-    data = draw.randint(sizes("randint", rest, size), kind, checked("randint", generator), low, high)
+    data = draw.randint(sizes("randint", rest, size), kind, checked("randint", generator, device), low, high)
     return made("randint", data, out, layout, device, requires_grad, pin_memory)
 
 
@@ -129,20 +133,25 @@ def randperm(
     """The integers below n in random order. Example: `randperm(4).sort().values` is `tensor([0, 1, 2, 3])`."""
     if not is_integer(n):
         raise TypeError(f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}")
-    data = draw.randperm(int(n), whole(dtype, out), checked("randperm", generator))
+    data = draw.randperm(int(n), whole(dtype, out), checked("randperm", generator, device))
     return made("randperm", data, out, layout, device, requires_grad, pin_memory)
 
 
 # Filling: values are drawn in the order that the memory has
 
+UNBATCHED = (
+    "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will appear like same randomness. If this is necessary "
+    "for your usage, please file an issue with functorch."
+)
+
 
 def fill(a: np.ndarray, sample: Callable[[tuple], np.ndarray]) -> None:
     """Write `sample(shape)` over an array, the first number to the lowest address, as PyTorch walks it."""
-    if a.flags.c_contiguous:
-        a[...] = sample(a.shape)
-    else:
-        ordered = a.transpose(memory_order(a))
-        ordered[...] = sample(ordered.shape)
+    ordered = a if a.flags.c_contiguous else a.transpose(memory_order(a))
+    values = sample(ordered.shape)
+    if values.__class__ is Batched and a.__class__ is not Batched:
+        raise RuntimeError(UNBATCHED)
+    ordered[...] = values
 
 
 def memory_order(a: np.ndarray) -> list[int]:
@@ -166,7 +175,7 @@ def rand_like(
     pin_memory: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Uniform numbers in [0, 1) of input's shape and type. Example: `rand_like(ones(2, 3)).shape` is `torch.Size([2, 3])`."""
-    source = checked("rand_like", generator)
+    source = checked("rand_like", generator, device)
 
     def sample(shape: tuple, kind: np.dtype, _: bool) -> np.ndarray:
         return draw.uniform(shape, kind, source)
@@ -180,7 +189,7 @@ def randn_like(
     pin_memory: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Normal numbers of input's shape and type. Example: `randn_like(ones(2, 3)).shape` is `torch.Size([2, 3])`."""
-    source = checked("randn_like", generator)
+    source = checked("randn_like", generator, device)
 
     def sample(shape: tuple, kind: np.dtype, contiguous: bool) -> np.ndarray:
         return draw.normal(shape, kind, source, blocks=contiguous)
@@ -201,7 +210,7 @@ def randint_like(
     first, last, rest = bounds("randint_like", args, low, high)
     if rest:
         raise TypeError(f"randint_like() takes at most 3 positional arguments ({len(args) + 1} given)")
-    source = checked("randint_like", generator)
+    source = checked("randint_like", generator, device)
 
     def sample(shape: tuple, kind: np.dtype, _: bool) -> np.ndarray:
         return draw.randint(shape, kind, source, first, last)
@@ -254,7 +263,7 @@ def normal(
 
     Example: `normal(zeros(3), 1.0).shape` is `torch.Size([3])`.
     """
-    source = checked("normal", generator)
+    source = checked("normal", generator, device)
     of_means, of_stds = isinstance(mean, Tensor), isinstance(std, Tensor)
     if not of_means and not of_stds:
         if size is None or not isinstance(size, (tuple, list)):
@@ -301,9 +310,10 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Tenso
     """
     require_tensor("bernoulli", input)
     chance = input._data if p is None else p._data if isinstance(p, Tensor) else float(p)
-    data = np.empty(input._data.shape, input._data.dtype)
-    fill_chances(data, chance, checked("bernoulli", generator))
-    result = DRAWS["bernoulli"](input, data)
+    shape, kind = input._data.shape, input._data.dtype
+    if isinstance(chance, (np.ndarray, Batched)):
+        chance = np.broadcast_to(chance, shape)
+    result = DRAWS["bernoulli"](input, draw.bernoulli(shape, kind, checked("bernoulli", generator), chance))
     return result if out is None else write_out("bernoulli", out, result)
 
 

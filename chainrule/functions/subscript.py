@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import next_sequence
+from chainrule.kernels.batched import Batched, require_room
 from chainrule.ops import index as ops, overrides
 from chainrule.ops.inplace import check_writable, overwrite
 from chainrule.ops.pointwise_form import cast_array
@@ -315,7 +316,7 @@ def index_array(array: np.ndarray) -> Any:
         if array.ndim:
             warnings.warn(BYTE_MASK, UserWarning, stacklevel=6)
         return array.astype(np.bool_)
-    if not array.ndim and kind in "iu":
+    if not array.ndim and kind in "iu" and array.__class__ is not Batched:
         return int(array)
     if array.dtype != np.int64 and array.dtype != np.int32:
         raise IndexError(INDEX_TYPES)
@@ -501,6 +502,8 @@ def assign(target: Tensor, value: Tensor) -> None:
     """All of `target` replaced by `value`, cast and broadcast."""
     shape = target._data.shape
     check_writable(target, not _state.busy or _local.grad)
+    if _state.levels:
+        require_room(target._data, value._data)
     if value._data.shape != shape and (value._tracked or value._data.ndim):
         value = broadcast(value, shape)
     if value._data.dtype != target._data.dtype:

@@ -30,9 +30,13 @@ BRANCH = (
     "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please file "
     "an issue at https://github.com/pytorch/pytorch/issues ."
 )
+NO_STORAGE = "Cannot access data pointer of Tensor that doesn't have storage"
 DYNAMIC = (
-    "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over {}. Please voice your support in "
-    "https://github.com/pytorch/functorch/issues/256"
+    "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over {}. Please file an issue at "
+    "https://github.com/pytorch/pytorch/issues if you need this feature."
+)
+MASK = (
+    "vmap: We do not support batching operators that can support dynamic shape. Attempting to batch over indexing with a boolean mask."
 )
 WRITES_MORE = (
     "vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` in extra_args that has more "
@@ -129,7 +133,10 @@ class Batched(np.lib.mixins.NDArrayOperatorsMixin):
     def item(self, *args: Any) -> Any:
         raise NotBatched(ITEM)
 
-    __int__ = __float__ = __complex__ = __index__ = tolist = item
+    __int__ = __float__ = __complex__ = __index__ = item
+
+    def tolist(self) -> Any:
+        raise NotBatched(NO_STORAGE)
 
     # What goes to the rules below
 
@@ -374,6 +381,24 @@ def aligned(a: Any, level: Level, rank: int) -> Any:
     return a.reshape((a.shape[0], *(1,) * missing, *a.shape[1:])) if missing > 0 else a
 
 
+def require_room(target: Any, value: Any) -> None:
+    """RuntimeError if `value` differs between examples for which `target` is the same memory."""
+    while value.__class__ is Batched:
+        if value.mapped and value.level not in mapped_levels(target):
+            raise NotBatched(WRITES_MORE)
+        value = value.array
+
+
+def mapped_levels(a: Any) -> list[Level]:
+    """The levels whose examples have memory of their own."""
+    found = []
+    while a.__class__ is Batched:
+        if a.mapped:
+            found.append(a.level)
+        a = a.array
+    return found
+
+
 def rank_of(values: Any) -> int:
     return max([v.ndim if isinstance(v, (np.ndarray, Batched, np.generic)) else np.ndim(v) for v in values])
 
@@ -539,7 +564,7 @@ def places(a: Any, key: tuple, level: Level) -> tuple[tuple, int, int]:
     for k in key:
         if isinstance(k, (Batched, np.ndarray)) and k.dtype == bool:
             if is_mapped(k, level):
-                raise NotBatched(DYNAMIC.format("aten::nonzero"))
+                raise NotBatched(MASK)
             parts += inner(k, level).nonzero()
         else:
             parts.append(k)

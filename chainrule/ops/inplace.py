@@ -32,11 +32,11 @@ def check_writable(t: Tensor, recording: bool, uniform: bool = False) -> None:
     if not recording:
         return
     if t._base is None:
-        if t._tracked and t._edge is None:
+        if t._tracked and (t._edge is None or t._restriction == "input"):
             raise RuntimeError(LEAF)
         return
     base = t._base
-    if base._edge is None and t.requires_grad:
+    if (base._edge is None or base._restriction == "input") and t.requires_grad:
         raise RuntimeError(LEAF_VIEW)
     if t._restriction is not None and (t.requires_grad or base._tracked):
         raise refusal(t, "is being modified inplace")
@@ -157,6 +157,8 @@ def write_out(name: str, out: Any, result: Any) -> Any:
         return type(result)(*pairs) if hasattr(result, "_fields") else tuple(pairs)
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if modes.local.dual_level >= 0 and (result._tangents or out._tangents):
+        raise NotImplementedError(f"Trying to use forward AD with {name}_out that does not support it because it is an out= function")
     if modes.grad_enabled() and (result._tracked or out.requires_grad):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."

@@ -29,10 +29,8 @@ def candidates(args: Iterable[Any]) -> list:
 def dispatch(function: Callable, args: tuple, kwargs: dict, relevant: tuple | None = None) -> tuple[bool, Any]:
     """Offer a call to a profile, modes and overriding arguments; (True, result) if one took it."""
     profile = modes.local.profile
-    if profile is not None:
-        if profile.passing is not function:
-            return True, profile.function(function, args, kwargs)
-        profile.passing = None
+    if profile is not None and profile.passing is not function:
+        return True, profile.function(function, args, kwargs)
     return overridden(function, args, kwargs, relevant)
 
 

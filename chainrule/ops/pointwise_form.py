@@ -252,6 +252,13 @@ class Pointwise(Primitive):
         try:
             return self.quick(*args)
         except ValueError:
+            shapes = [np.shape(t._data if isinstance(t, Tensor) else t) for t in args]
+            try:
+                np.broadcast_shapes(*shapes)
+            except ValueError:
+                pass
+            else:
+                raise  # a hook's, say
             arrays = [t._data if isinstance(t, Tensor) else t for t in args]
             raise broadcast_error(*arrays[:2]) from None
 

@@ -221,7 +221,8 @@ class Primitive:
         self.differentiable = bool(rules) or vjp is not None
         self.quick: Callable = self.first_call
         used = [argument_names(r) for r in (*rules.values(), vjp) if callable(r)]
-        known = [*inputs, *outputs, *statics, *(f"{n}_{what}" for n in (*inputs, *outputs) for what in ("shape", "dtype"))]
+        swapped = self.elementwise and self.arity == 2  # PyTorch saves the second operand first, as saved-tensor hooks see
+        known = [*(inputs[::-1] if swapped else inputs), *outputs, *statics, *(f"{n}_{what}" for n in (*inputs, *outputs) for what in ("shape", "dtype"))]
         unknown = {n for names in used for n in names} - {*known, "g", "needs"}
         if unknown:
             raise TypeError(f"{name}: a rule asks for {sorted(unknown)}; it can have g, needs, {', '.join(known)}")
@@ -294,10 +295,8 @@ class Primitive:
     def general(self, *args: Any) -> Any:
         """The op on any carriers, in any mode."""
         profile = modes.local.profile
-        if profile is not None:
-            if profile.passing is not self:
-                return profile.primitive(self, args)
-            profile.passing = None
+        if profile is not None and profile.passing is not self:
+            return profile.primitive(self, args)
         inputs = args[0] if self.variadic is True else args[: self.arity]
         for t in inputs:
             if isinstance(t, Tensor):

@@ -2,7 +2,8 @@
 
 A thread that is profiled has its recorder in `modes.local.profile` and counts as busy (`_core.modes`), so ops take the general way,
 where three places ask for a recorder: public functions (`ops.overrides.dispatch`), primitives (`Primitive.general`) and nodes
-(`autograd.engine.run`). An op is timed by calling it again from inside, which must then let it pass.
+(`autograd.engine.run`); `factories` sees to the functions that ask for no mode. An op is timed by calling it again from inside, which
+must then let it pass.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from chainrule._core import modes
 from chainrule.autograd.node import Node, Output
 from chainrule.ops.primitive import OWN_FILES, Primitive
+from chainrule.profiler import factories
 from chainrule.profiler.names import UNSEEN, WHOLE, of_function, of_primitive
 from chainrule.tensor import Tensor
 
@@ -47,7 +49,7 @@ class Recorder:
         self.with_shapes, self.with_memory, self.with_stack, self.with_flops = shapes, memory, stack, flops
         self.spans: list[Span] = []
         self.open: Span | None = None
-        self.passing: Any = None  # the function or primitive that is being called again, to let it pass
+        self.passing: Any = None  # the function or primitive that is being timed: called again from inside, it may pass
         self.held: dict[int, weakref.ref] = {}  # arrays that the profiled program made, and those that it was given
         self.memory_log: list[tuple[int, int]] = []  # when how many bytes came or went
         self.thread = 1
@@ -60,6 +62,7 @@ class Recorder:
             raise RuntimeError("Profiler is already enabled on this thread")
         local.profile = self
         modes.occupy(1)
+        factories.count(1)
         self.began, self.epoch = perf_counter_ns(), time_ns()
 
     def stop(self) -> None:
@@ -67,6 +70,7 @@ class Recorder:
         self.ended = perf_counter_ns()
         local.profile = None
         modes.occupy(-1)
+        factories.count(-1)
         while self.open is not None:
             self.leave(self.open)
         self.held.clear()
@@ -85,19 +89,25 @@ class Recorder:
     def function(self, function: Callable, args: tuple, kwargs: dict) -> Any:
         """A public function, timed with what it calls."""
         name = function.__name__.removesuffix("_any")
-        self.passing = function
-        if name in UNSEEN:
-            return function(*args, **kwargs)
-        return self.timed(of_function(name), args, kwargs, function, name in WHOLE)
+        before, self.passing = self.passing, function
+        try:
+            if name in UNSEEN:
+                return function(*args, **kwargs)
+            return self.timed(of_function(name), args, kwargs, function, name in WHOLE)
+        finally:
+            self.passing = before
 
     def primitive(self, op: Primitive, args: tuple) -> Any:
         """A primitive, unless it is all that a function of its name does."""
         name = of_primitive(op.name)
-        self.passing = op
-        if self.open is not None and self.open.name in (name, f"{name}_"):
-            return op.general(*args)
-        given = (*args[0], *args[1:]) if op.variadic is True else args
-        return self.timed(name, given, {}, lambda *_: op.general(*args), False)
+        before, self.passing = self.passing, op
+        try:
+            if self.open is not None and self.open.name in (name, f"{name}_"):
+                return op.general(*args)
+            given = (*args[0], *args[1:]) if op.variadic is True else args
+            return self.timed(name, given, {}, lambda *_: op.general(*args), False)
+        finally:
+            self.passing = before
 
     def timed(self, name: str, args: tuple, kwargs: dict, call: Callable, whole: bool) -> Any:
         given = (*args, *kwargs.values())
@@ -107,7 +117,6 @@ class Recorder:
         try:
             result = unwatched(call, args, kwargs) if whole else call(*args, **kwargs)
         finally:
-            self.passing = None
             self.leave(span)
         self.describe(span, given, result)
         return result

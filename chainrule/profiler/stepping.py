@@ -156,7 +156,7 @@ class profile:
             check_activities(activities)
         self.schedule, self.record_steps = schedule or always, schedule is not None
         self.on_trace_ready = on_trace_ready
-        self.options = {
+        self.options: dict[str, Any] = {
             "record_shapes": record_shapes, "profile_memory": profile_memory, "with_stack": with_stack, "with_flops": with_flops,
             "with_modules": with_modules, "acc_events": acc_events,
         }  # fmt: skip

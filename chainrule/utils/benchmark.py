@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Colorize", "Compare", "Language", "Measurement", "TaskSpec", "Timer", "select_unit", "set_torch_threads", "timer", "trim_sigfig"]
+__all__ = [
+    "Colorize", "Compare", "Language", "Measurement", "TaskSpec", "Timer", "select_unit", "set_torch_threads", "timer", "trim_sigfig",
+]  # fmt: skip
 
 timer = perf_counter
 SUSPECT, GROSS = 0.1, 0.25  # spreads, as parts of the median, that a measurement warns of
@@ -262,9 +264,9 @@ class Compare:
     Example:
         >>> result = Measurement(1, [2e-6], TaskSpec("x + x", "pass", label="ops", description="add"))
         >>> print(str(Compare([result])).rstrip())
-        [------- ops -------]
-                     |  add
-        1 threads: ----------
+        [------ ops ------]
+                   |  add
+        1 threads: --------
               x + x  |  2.0
         <BLANKLINE>
         Times are in microseconds (us).

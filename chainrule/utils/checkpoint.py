@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from chainrule._core import modes
@@ -23,9 +24,10 @@ from chainrule.tensor import Tensor
 from chainrule.utils.selective import CheckpointPolicy, SelectiveCheckpointContext, create_selective_checkpoint_contexts
 
 __all__ = [
-    "CheckpointError", "CheckpointFunction", "CheckpointPolicy", "SelectiveCheckpointContext", "check_backward_validity", "checkpoint",
-    "checkpoint_sequential", "create_selective_checkpoint_contexts", "detach_variable", "noop_context_fn", "set_checkpoint_debug_enabled",
-    "set_checkpoint_early_stop",
+    "CheckpointError", "CheckpointFunction", "CheckpointPolicy", "DefaultDeviceType", "GraphExecGroup", "SAC_IGNORED_OPS",
+    "SelectiveCheckpointContext", "check_backward_validity", "checkpoint", "checkpoint_sequential",
+    "create_selective_checkpoint_contexts", "detach_variable", "get_device_states", "noop_context_fn", "set_checkpoint_debug_enabled",
+    "set_checkpoint_early_stop", "set_device_states",
 ]  # fmt: skip
 
 PASS_EXPLICITLY = (
@@ -33,6 +35,14 @@ PASS_EXPLICITLY = (
     "current default behavior, you can pass use_reentrant=True. Refer to docs for more details on the differences between the two variants."
 )
 STOPPED_EARLY: list[bool | None] = [None]  # what `set_checkpoint_early_stop` says
+DEBUGGED: list[bool | None] = [None]  # what `set_checkpoint_debug_enabled` says
+SAC_IGNORED_OPS: set = set()  # no op needs to be hidden from selective policies
+TIP = """
+Tip: To see a more detailed error message, either pass `debug=True` to
+`torch.utils.checkpoint.checkpoint(...)` or wrap the code block
+with `with torch.utils.checkpoint.set_checkpoint_debug_enabled(True):` to
+enable checkpoint-debug mode globally.
+"""
 
 
 class CheckpointError(RuntimeError):
@@ -60,8 +70,62 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
 
 @contextmanager
 def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
-    """Accepted for scripts that set it."""
-    yield
+    """Whether checkpoints made inside tell all about a second run that differs, whatever they were told."""
+    before, DEBUGGED[0] = DEBUGGED[0], enabled
+    try:
+        yield
+    finally:
+        DEBUGGED[0] = before
+
+
+class DefaultDeviceType:
+    """Which kind of device is asked for its random numbers; chainrule has but the CPU."""
+
+    _default = "cpu"
+
+    @staticmethod
+    def set_device_type(device: str = "cpu") -> None:
+        DefaultDeviceType._default = device
+
+    @staticmethod
+    def get_device_type() -> str:
+        return DefaultDeviceType._default
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
+    """The devices other than the CPU among tensors, and the states of their generators: there are none."""
+    return [], []
+
+
+def set_device_states(devices: Sequence[int], states: Sequence[Tensor], *, device_type: str | None = None) -> None:
+    """Set the states that `get_device_states` gave."""
+
+
+class GraphExecGroup:
+    """Backward passes inside that share a checkpointed call have it computed again once, not once each."""
+
+    current: GraphExecGroup | None = None
+
+    def __enter__(self) -> GraphExecGroup:
+        if GraphExecGroup.current is not None:
+            raise RuntimeError("GraphExecGroup contexts cannot be nested.")
+        GraphExecGroup.current = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        GraphExecGroup.current = None
+
+    @classmethod
+    def _get_current_group(cls) -> GraphExecGroup | None:
+        return GraphExecGroup.current
+
+
+def autocast_now() -> Callable[[], AbstractContextManager]:
+    """What makes a context with the autocast settings of now."""
+    from chainrule.amp import autocast_mode as amp
+
+    settings = {"dtype": amp.get_autocast_dtype("cpu"), "cache_enabled": amp.is_autocast_cache_enabled()}
+    return partial(amp.autocast, "cpu", enabled=amp.is_autocast_enabled("cpu"), **settings)
 
 
 @contextmanager
@@ -85,10 +149,13 @@ def metadata(t: Tensor) -> dict:
 class Frame:
     """One checkpointed call: what it was called with, what it saved, and what was computed again for the backward pass now running."""
 
-    def __init__(self, function: Callable, args: tuple, kwargs: dict, context: Any, check: str, early_stop: bool, state: Any) -> None:
+    def __init__(
+        self, function: Callable, args: tuple, kwargs: dict, context: Any, check: str, early_stop: bool, state: Any, logs: tuple | None
+    ) -> None:  # fmt: skip
         self.function, self.context, self.check, self.early_stop, self.state = function, context, check, early_stop, state
         self.args = [Saved(a, None) if isinstance(a, Tensor) else a for a in args]
         self.kwargs = {k: Saved(a, None) if isinstance(a, Tensor) else a for k, a in kwargs.items()}
+        self.autocast, self.logs = autocast_now(), logs
         self.saved: list[dict] = []
         self.found: list[Tensor] = []
         self.owner: Any = None
@@ -99,9 +166,16 @@ class Frame:
 
     def unpack(self, index: int) -> Tensor:
         task = modes.local.task
-        owner = None if task is None else (threading.get_ident(), task[0])
+        owner = GraphExecGroup.current or (None if task is None else (threading.get_ident(), task[0]))
         if owner is None or owner != self.owner:
-            self.found = self.compute_again()
+            try:
+                self.found = self.compute_again()
+            except CheckpointError as error:
+                if self.logs is None:
+                    raise
+                from chainrule.utils.checkpoint_log import explained
+
+                raise CheckpointError(explained(*self.logs)) from error
             self.owner = owner
         return self.found[index]
 
@@ -119,7 +193,7 @@ class Frame:
         args = [a.unpack(None) if isinstance(a, Saved) else a for a in self.args]
         kwargs = {k: a.unpack(None) if isinstance(a, Saved) else a for k, a in self.kwargs.items()}
         try:
-            with generator_at(self.state), self.context, saved_tensors_hooks(keep, lambda t: t), enable_grad():
+            with generator_at(self.state), self.autocast(), self.context, saved_tensors_hooks(keep, lambda t: t), enable_grad():
                 self.function(*args, **kwargs)
         except _Stop:
             pass
@@ -128,10 +202,15 @@ class Frame:
 
     def compare(self, found: list[Tensor]) -> None:
         """CheckpointError if what was saved now is not what was saved then."""
+        if len(found) > len(self.saved):
+            raise CheckpointError(
+                f"torch.utils.checkpoint: trying to save more tensors during recomputation than during the original forward pass.\n{TIP}"
+            )
         if len(found) != len(self.saved):
             raise CheckpointError(
                 "torch.utils.checkpoint: A different number of tensors was saved during the original forward and recomputation.\n"
                 f"Number of tensors saved during forward: {len(self.saved)}\nNumber of tensors saved during recomputation: {len(found)}.\n"
+                f"{TIP}"
             )
         if self.check == "none":
             return
@@ -140,7 +219,7 @@ class Frame:
             listed = "".join([f"tensor at position {i}:\nsaved metadata: {a}\nrecomputed metadata: {b}\n" for i, a, b in different])
             raise CheckpointError(
                 "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata than during the forward "
-                f"pass.\n{listed}.\n"
+                f"pass.\n{listed}.\n{TIP}"
             )
 
 
@@ -172,13 +251,21 @@ def checkpoint(
         return CheckpointFunction.apply(function, preserve, *args)
     if determinism_check not in ("default", "none"):
         raise ValueError(f"determinism_check should be one of ['default', 'none'], but got {determinism_check}")
-    first, second = context_fn()
+    logs = None
+    if debug if DEBUGGED[0] is None else DEBUGGED[0]:
+        from chainrule.utils.checkpoint_log import Log
+
+        if context_fn is not noop_context_fn:
+            raise ValueError("debug=True is incompatible with non-default context_fn")
+        first, second = logs = Log(), Log()
+    else:
+        first, second = context_fn()
     if not modes.local.grad:
         with first:
             return function(*args, **kwargs)
     early_stop = early_stop if STOPPED_EARLY[0] is None else STOPPED_EARLY[0]
     state = default_generator.get_state() if preserve else None
-    frame = Frame(function, args, kwargs, second, determinism_check, early_stop, state)
+    frame = Frame(function, args, kwargs, second, determinism_check, early_stop, state, logs)
     with saved_tensors_hooks(frame.pack, frame.unpack), first:
         return function(*args, **kwargs)
 
@@ -189,7 +276,7 @@ class CheckpointFunction(Function):
     @staticmethod
     def forward(ctx: Any, run_function: Callable, preserve_rng_state: bool, *args: Any) -> Any:  # type: ignore[override]
         check_backward_validity(args)
-        ctx.run_function = run_function
+        ctx.run_function, ctx.autocast = run_function, autocast_now()
         ctx.state = default_generator.get_state() if preserve_rng_state else None
         ctx.inputs = [None if isinstance(a, Tensor) else a for a in args]
         ctx.places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
@@ -209,7 +296,7 @@ class CheckpointFunction(Function):
         for i, t in zip(ctx.places, ctx.saved_tensors, strict=True):
             inputs[i] = t
         detached = detach_variable(tuple(inputs))
-        with generator_at(ctx.state), enable_grad():
+        with generator_at(ctx.state), ctx.autocast(), enable_grad():
             outputs = ctx.run_function(*detached)
         outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
         pairs = [(t, g) for t, g in zip(outputs, grads, strict=True) if isinstance(t, Tensor) and t.requires_grad]
