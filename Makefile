@@ -3,7 +3,7 @@ PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 
-.PHONY: demo test test-ops-full coverage-ops lint bench bench-ops clean
+.PHONY: demo test test-ops-full coverage-ops lint bench bench-ops docs clean
 
 demo: .venv/.with-viz  ## train on handwritten digits, draw the graph
 	$(BIN)/python examples/digits.py
@@ -26,6 +26,9 @@ bench: .venv/.with-test  ## the speed table, as ratios to PyTorch
 
 bench-ops: .venv/.with-test  ## about 70 operators in three sizes, as ratios to PyTorch
 	$(BIN)/python benchmarks/operators.py
+
+docs: .venv/.with-docs  ## the site, into site/; its chapters are run while it is built
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto docs site
 
 # One stamp for each set of extras; a change of pyproject.toml makes it stale.
 .venv/.with-%: pyproject.toml

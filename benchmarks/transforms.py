@@ -1,16 +1,19 @@
-"""Times the derivative transforms against PyTorch's, and in chainrule against what they replace: `python benchmarks/transforms.py`.
+"""Times the derivative transforms against PyTorch's: `python benchmarks/transforms.py` prints the tables and writes transforms.md.
 
 Ratios to PyTorch come from rounds in turns in one process, two threads each (below 1: chainrule is faster). The second table is
-chainrule alone: forward mode against the function, per-sample gradients at once against one by one.
+chainrule alone: forward mode against the function, per-sample gradients at once against one by one. The third is the memory that a
+training step of ResNet-18 needs, plain and with checkpoints, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
-from run import in_turns, timed
+from run import in_process, in_turns, timed
 
 Work = Callable[[ModuleType], Callable[[], object]]
 
@@ -107,6 +110,37 @@ def per_sample_mlp(torch: ModuleType) -> Callable[[], object]:
     return lambda: gradients(parameters, x, y)
 
 
+def per_sample_mnist(torch: ModuleType) -> Callable[[], object]:
+    """The network of PyTorch's own guide to per-sample gradients, on 16 images of 28x28."""
+    F = torch.nn.functional
+    torch.manual_seed(0)
+    shapes = {"w1": (32, 1, 3, 3), "b1": (32,), "w2": (64, 32, 3, 3), "b2": (64,), "w3": (128, 9216), "b3": (128,), "w4": (10, 128), "b4": (10,)}
+    parameters = {n: torch.randn(*s) * 0.05 for n, s in shapes.items()}
+    images, labels = torch.randn(16, 1, 28, 28), torch.randint(0, 10, (16,))
+
+    def loss(p: dict, image: object, label: object) -> object:
+        h = F.relu(F.conv2d(F.relu(F.conv2d(image[None], p["w1"], p["b1"])), p["w2"], p["b2"]))
+        h = F.relu(F.linear(F.max_pool2d(h, 2).flatten(1), p["w3"], p["b3"]))
+        return F.nll_loss(F.log_softmax(F.linear(h, p["w4"], p["b4"]), 1), label[None])
+
+    gradients = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
+    return lambda: gradients(parameters, images, labels)
+
+
+def deep(torch: ModuleType) -> tuple:
+    """A network of three layers, wide enough for its arithmetic to count, and where to go along."""
+    torch.manual_seed(0)
+    weights = [torch.randn(512, 512) * 0.05 for _ in range(3)]
+    x = torch.randn(256, 512)
+
+    def network(x: object) -> object:
+        for w in weights:
+            x = torch.tanh(x @ w)
+        return (x**2).mean()
+
+    return network, x, torch.randn(256, 512)
+
+
 ROWS: tuple[tuple[str, Work], ...] = (
     ("Hessian-vector product of an MLP's loss, `functional.hvp`", hvp),
     ("the same, `func.jvp` of `func.grad`", hvp_forward),
@@ -117,6 +151,7 @@ ROWS: tuple[tuple[str, Work], ...] = (
     ("Hessian of a loss of 20 parameters, `func.hessian`", hessian),
     ("per-sample gradients of an MLP, batch 64", per_sample_mlp),
     ("per-sample gradients of a CNN, batch 64", per_sample),
+    ("per-sample gradients of a CNN on 28x28, batch 16", per_sample_mnist),
 )
 
 
@@ -126,31 +161,80 @@ def best(function: Callable[[], object], calls: int) -> float:
 
 def alone(torch: ModuleType) -> list[tuple[str, float, float]]:
     """Pairs of times of chainrule: (what, with the transform, without)."""
+    network, x, v = deep(torch)
+    pushed = best(lambda: torch.func.jvp(network, (x,), (v,)), 5)
+    rows = [("`func.jvp` of a network 3x512, batch 256, and the network", pushed, best(lambda: network(x), 5))]
     parameters, loss = mlp(torch)
-    rows = [("`func.jvp` of an MLP's loss, and the loss", best(jvp(torch), 50), best(lambda: loss(*parameters), 50))]
+    rows.append(("`func.jvp` of an MLP 32-64-10, batch 64, and the MLP", best(jvp(torch), 50), best(lambda: loss(*parameters), 50)))
     p, one, images, labels = cnn(torch)
     slope = torch.func.grad(one)
     loop = best(lambda: [slope(p, images[i], labels[i]) for i in range(len(images))], 2)
-    rows.append(("per-sample gradients of a CNN, at once and one by one", best(per_sample(torch), 5), loop))
+    rows.append(("per-sample gradients of a CNN, batch 64, at once and one by one", best(per_sample(torch), 5), loop))
     return rows
+
+
+# A training step of ResNet-18; in a checkpointed one only what enters each block is kept
+RESNET = """
+import chainrule as torch
+from chainrule import vision
+from chainrule.utils.checkpoint import checkpoint
+torch.set_num_threads(2)
+net = vision.models.resnet18()
+if {checkpointed}:
+    for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+        for block in stage:
+            block.forward = lambda x, inner=block.forward: checkpoint(inner, x, use_reentrant=False)
+peak = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+def step(x):
+    start = time.perf_counter()
+    net(x).square().mean().backward()
+    return time.perf_counter() - start
+import time
+step(torch.randn(2, 3, 64, 64))
+before = peak()
+x = torch.randn({batch}, 3, 224, 224)
+first = step(x)
+print((peak() - before) / 1024, step(x))
+"""
+
+
+def lines_of_memory(batch: int) -> list[str]:
+    """The table of memory."""
+    plain, less = [in_process(RESNET.format(checkpointed=c, batch=batch)) for c in (False, True)]
+    lines = [f"| ResNet-18, {batch} images of 224x224, forward and backward | memory | time |", "|---|---|---|"]
+    for title, (memory, seconds) in (("plain", plain), ("each block a checkpoint", less)):
+        lines.append(f"| {title} | {memory:.0f} MiB | {seconds:.2f} s |")
+    return [*lines, f"| checkpoints / plain | {less[0] / plain[0]:.2f} | {less[1] / plain[1]:.2f} |"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
     import torch
 
     import chainrule
 
-    torch.set_num_threads(2)
-    print("| work | chainrule | PyTorch | ratio |\n|---|---|---|---|")
+    torch.set_num_threads(options.threads)
+    chainrule.set_num_threads(options.threads)
+    lines = [
+        f"# Transforms of functions against PyTorch {torch.__version__}",
+        f"\n{platform.machine()}, Python {platform.python_version()}, {options.threads} threads, {options.rounds} rounds in turns, medians.",
+        "Ratios are chainrule / PyTorch: below 1 is better.",
+        "\n| work | chainrule | PyTorch | ratio |\n|---|---|---|---|",
+    ]
     for title, make in ROWS:
-        ours, theirs = in_turns(make, [chainrule, torch], rounds)
-        print(f"| {title} | {ours * 1e3:.2f} ms | {theirs * 1e3:.2f} ms | {ours / theirs:.2f} |", flush=True)
-    print("\n| work | first | second | first / second |\n|---|---|---|---|")
+        ours, theirs = in_turns(make, [chainrule, torch], options.rounds)
+        lines.append(f"| {title} | {ours * 1e3:.2f} ms | {theirs * 1e3:.2f} ms | {ours / theirs:.2f} |")
+        print(lines[-1], flush=True)
+    lines.append("\nchainrule alone, best of five:\n\n| work | first | second | first / second |\n|---|---|---|---|")
     for title, first, second in alone(chainrule):
-        print(f"| {title} | {first * 1e3:.2f} ms | {second * 1e3:.2f} ms | {first / second:.2f} |")
+        lines.append(f"| {title} | {first * 1e3:.2f} ms | {second * 1e3:.2f} ms | {first / second:.2f} |")
+    lines += ["", *lines_of_memory(options.batch)]
+    print("\n".join(lines))
+    (Path(__file__).parent / "transforms.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.
 
 _SUBMODULES = (
     "nn", "optim", "linalg", "random", "distributions", "futures", "fx", "utils", "vision", "viz", "special", "fft", "signal", "masked",
-    "func", "functional", "overrides", "hub", "library", "return_types", "types", "testing", "serialization", "accelerator", "amp",
-    "backends", "compiler", "cpu", "cuda", "distributed", "jit", "mps", "multiprocessing", "profiler", "quasirandom", "settings",
+    "_C", "_dynamo", "func", "functional", "overrides", "hub", "library", "return_types", "types", "testing", "serialization",
+    "accelerator", "amp", "backends", "compiler", "cpu", "cuda", "distributed", "jit", "mps", "multiprocessing", "profiler", "quasirandom", "settings",
     "torch_version", "version", "xpu",
 )  # fmt: skip
 _ROOMS = {  # functions of rooms that a first import need not pay for

@@ -16,7 +16,8 @@ from chainrule.functions.arguments import require_tensor, wrap_dim
 from chainrule.ops import fft as ops
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
-from chainrule.ops.placing import constant_pad, roll
+from chainrule.ops.padding import constant_pad
+from chainrule.ops.placing import roll
 from chainrule.ops.shape import cast
 from chainrule.tensor import Tensor, wrap
 
@@ -112,11 +113,11 @@ def check_size(n: int) -> None:
 
 
 def resized(x: Tensor, dims: Sequence[int], sizes: Sequence[int]) -> Tensor:
-    pad = [0] * (2 * x.ndim)
+    behind = [0] * x.ndim
     for d, n in zip(dims, sizes):
         if n != -1:
-            pad[2 * (x.ndim - 1 - d) + 1] = n - x.shape[d]
-    return constant_pad(x, tuple(pad), 0) if any(pad) else x
+            behind[d] = n - x.shape[d]
+    return constant_pad(x, tuple([(0, n) for n in behind]), 0) if any(behind) else x
 
 
 def family(kind: str) -> tuple[Callable, Callable, Callable]:

@@ -293,7 +293,7 @@ class Tensor:
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The memory as an ndarray, shared. `force=True` detaches first."""
-        if not force and self.requires_grad:
+        if not force and self.requires_grad and modes.grad_enabled():
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         if self._data.dtype == dtypes.bfloat16.numpy:
             raise TypeError("Got unsupported ScalarType BFloat16")

@@ -11,6 +11,7 @@ import torch
 from torch.testing._internal.common_optimizers import optim_db
 
 import chainrule
+from chainrule.kernels import optimizer as kernels
 
 STEPS = 50
 CASES = [
@@ -457,3 +458,61 @@ def test_averages_of_weights():
             results += [v.detach().double().numpy() for v in averaged.state_dict().values()]
     for ours, theirs in zip(results[len(results) // 2 :], results[: len(results) // 2], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+# Large parameters take the compiled kernels: as many as fill several pieces of work, and small ones beside them
+
+COMPILED = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "maximize": True, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.5, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "maximize": True}),
+    ("Adam", {"lr": 0.1}),
+    ("Adam", {"lr": 0.1, "weight_decay": 0.1, "maximize": True}),
+    ("AdamW", {"lr": 0.1, "weight_decay": 0.1, "betas": (0.8, 0.99), "eps": 1e-6}),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "options"), COMPILED)
+def test_large_parameters_step_as_in_pytorch(name, options, dtype):
+    shapes = [(70_001,), (3,), (150, 1000), (0,), (40, 50)]
+    results = []
+    for lib in (torch, chainrule):
+        lib.manual_seed(0)
+        parameters = [lib.randn(*shape, dtype=getattr(lib, dtype)).requires_grad_() for shape in shapes]
+        parameters[2] = parameters[2].detach().t().requires_grad_()
+        optimizer = getattr(lib.optim, name)(parameters, **options)
+        for step in range(4):
+            for i, p in enumerate(parameters):
+                p.grad = (p.detach() * 2 - step) if (i, step) != (1, 2) else None
+            versions = [p._version for p in parameters]
+            optimizer.step()
+            assert [p._version > v for p, v in zip(parameters, versions)] == [p.grad is not None for p in parameters]
+        states = [v for p in parameters for _, v in sorted(optimizer.state[p].items())]
+        results.append([t.detach().numpy() for t in (*parameters, *states)])
+    for want, got in zip(*results, strict=True):
+        assert got.dtype == want.dtype
+        np.testing.assert_allclose(got, want, **({"rtol": 1e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-13}))
+
+
+def test_a_compiled_step_is_that_of_the_rule(monkeypatch):
+    results = []
+    for worth in (kernels.WORTH, 1 << 40):
+        monkeypatch.setattr(kernels, "WORTH", worth)
+        chainrule.manual_seed(0)
+        p = chainrule.randn(50_000, requires_grad=True)
+        optimizer = chainrule.optim.AdamW([p], lr=0.1)
+        for _ in range(3):
+            p.grad = p.detach().cos()
+            optimizer.step()
+        results.append(p.detach().numpy())
+    np.testing.assert_allclose(*results, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore:optimizer contains a parameter group with duplicate parameters")
+def test_a_parameter_given_twice_is_stepped_twice():
+    p = chainrule.ones(100_000, requires_grad=True)
+    p.grad = chainrule.ones(100_000)
+    chainrule.optim.SGD([p, p], lr=0.25).step()
+    assert (p == 0.5).all()

@@ -24,13 +24,14 @@ class _Local(threading.local):
     check_nan = True
     dual_level = -1  # the last level of forward mode that ops push tangents for
     forward = True  # whether they push any
-    duals: tuple = ()  # for each level, weak references to the tensors with a tangent
+    duals: tuple = ()  # for each level a list: how long it may get, and weak references to the tensors with a tangent
     saved_hooks: tuple = ()  # a stack of (pack, unpack)
     saved_hooks_disabled: str | None = None
     function_modes: tuple = ()  # a stack of TorchFunctionMode
     overrides = True  # whether __torch_function__ is looked up
     create_graph = False  # whether the backward pass now running records itself
     task: tuple | None = None  # the backward pass now running, see autograd.engine.run
+    modules: tuple = ()  # the module calls that a viz.watch saw begin and not yet end, as (name, number of the call)
     running: object = None  # under anomaly mode, the node whose backward is running
     watch: Callable | None = None  # what makes the results of primitives instead of them, see utils.selective
     transforms = 0  # how many of func's transforms are running

@@ -100,11 +100,17 @@ def pointwise_slope(op: Pointwise, arrays: Sequence, y: Any, slopes: Sequence) -
             values = (*arrays, y, slope)
             part = rule(*[values[i] for i in places])
             part = part if whole else slope * part
-        total = part if total is None else total + part
+        total = part if total is None else added(total, part, slopes)
     if total is None:
         return None
     total = as_array(total)
     return total if total.shape == y.shape else np.broadcast_to(total, y.shape).copy()
+
+
+def added(total: Any, part: Any, slopes: Sequence) -> Any:
+    """total + part, in the memory of total if that is nobody else's."""
+    fresh = total.__class__ is np.ndarray and total.flags.owndata and not any([total is s for s in slopes])
+    return np.add(total, part, out=total) if fresh and total.shape == part.shape and total.dtype == part.dtype else total + part
 
 
 def pointwise_plan(rule: Any, places: dict) -> tuple | None:
@@ -155,7 +161,7 @@ def quick_primitive(op: Primitive, args: tuple) -> Tensor | None:
             kept = plan[i]
             given = [slope if j == i else a if kept[j] or a is None else np.zeros_like(a) for j, a in enumerate(arrays)]
             part = op.compute(*given, *statics)
-            total = part if total is None else total + part
+            total = part if total is None else added(total, part, slopes)
         if total is not None:
             hold(out, 0, wrap(as_array(total)))
     return out

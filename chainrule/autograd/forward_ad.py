@@ -38,7 +38,7 @@ class UnpackedDualTensor(NamedTuple):
 def enter_level() -> int:
     """Start a further level; ops then push its tangents forward."""
     level = len(local.duals)
-    local.duals = (*local.duals, {})
+    local.duals = (*local.duals, [1000])
     local.dual_level = level
     modes.occupy(1)
     return level
@@ -50,7 +50,7 @@ def exit_level() -> None:
     level = local.dual_level = len(rest) - 1
     local.duals = tuple(rest)
     modes.occupy(-1)
-    for reference in list(holders.values()):
+    for reference in holders[1:]:
         t = reference()
         if t is not None and t._tangents is not None:
             t._tangents.pop(level + 1, None)
@@ -127,7 +127,7 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
     if level < 0:
         raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.")
     for what, t in (("primal", tensor), ("tangent", tangent)):
-        if not (t.is_floating_point() or t.is_complex()):
+        if t.__class__ is not Tensor and not t.is_floating_point() and not t.is_complex() or t._data.dtype not in INEXACT:
             raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
     if tangent_of(tensor, level) is not None:
         raise RuntimeError(
@@ -194,8 +194,11 @@ def hold(t: Tensor, level: int, tangent: Tensor | None) -> None:
     if t._tangents is None:
         t._tangents = {}
     t._tangents[level] = tangent
-    holders, key = local.duals[level], id(t)
-    holders[key] = weakref.ref(t, lambda _: holders.pop(key, None))
+    holders = local.duals[level]
+    holders.append(weakref.ref(t))
+    if len(holders) > holders[0]:  # most are gone
+        holders[1:] = [r for r in holders[1:] if r() is not None]
+        holders[0] = 2 * len(holders) + 1000
 
 
 def attach(t: Tensor, level: int, tangent: Tensor) -> None:

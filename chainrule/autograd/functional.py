@@ -223,8 +223,8 @@ def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
         (tensor(9.), tensor([  6., 120.]))
     """
     with enable_grad():
-        found = scalar_with_gradient("vhp", func, inputs, v, create_graph, strict)
-    return hessian_product(*found, create_graph, strict)
+        inputs_tuple, xs, vector, outputs, slope = scalar_with_gradient("vhp", func, inputs, v, create_graph, strict)
+    return hessian_product(inputs_tuple, xs, vector, outputs, slope, create_graph, strict)
 
 
 def hessian_product(

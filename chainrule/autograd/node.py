@@ -47,9 +47,10 @@ class Extra:
 class Node:
     """One recorded operation. Subclasses, made when an op is defined, say how to go back (`vjp`)."""
 
-    __slots__ = ("edges", "saved", "guards", "sequence", "fix", "extra", "__weakref__")
+    __slots__ = ("edges", "saved", "guards", "sequence", "fix", "extra", "made", "__weakref__")
     saves: tuple[str, ...] = ()  # what `saved` holds, in order
     frees = False  # whether there are inputs or outputs among it
+    made: Any  # the shape of its output, for pictures; unset where there are several, or where it is the only input's
     width = 0  # the number of outputs of a node that may have several, else 0
     tensor_level = False  # whether vjp wants Tensors always (custom Functions)
     optional_cotangents = False  # whether vjp takes None for an output that nobody used

@@ -12,7 +12,7 @@ from typing import Any
 
 from chainrule._core import modes
 from chainrule.func import rules, tree  # noqa: F401 (the primitives' rules)
-from chainrule.func.levels import enter, inside, leave
+from chainrule.func.levels import entered, inside, leave, left
 from chainrule.kernels import batched_numpy  # noqa: F401 (NumPy's functions on batched arrays)
 from chainrule.kernels.batched import Batched, Level, NotBatched, chain, is_mapped
 from chainrule.ops import joining, shape as ops
@@ -69,7 +69,7 @@ def once(
     """The call on all examples at once."""
     level = Level(size, randomness)
     outer = local.batching
-    given = [t if d is None else enter(inside(t, outer) if t.requires_grad else t, d, level) for t, d in zip(flat, dims, strict=True)]
+    given = [t if d is None else entered(inside(t, outer) if t.requires_grad else t, d, level) for t, d in zip(flat, dims, strict=True)]
     local.batching = (*outer, level)
     try:
         result = within(func, *tree.filled(args, given), **kwargs)
@@ -178,7 +178,7 @@ def outside(title: str, t: Any, dim: int | None, level: Level) -> Any:
     rank = t._data.ndim + 1
     if not -rank <= dim < rank:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
-    return leave(t, dim % rank, level)
+    return left(t, dim % rank, level)
 
 
 def chunks_joined(title: str, results: list, out_dims: Any) -> Any:

@@ -77,7 +77,7 @@ def computed(op: Primitive, args: tuple) -> Any:
     if level not in local.batching and local.task is None:
         raise RuntimeError(ESCAPED)
     if isinstance(op, Pointwise):
-        return elementwise(level, op.compute, args)
+        return elementwise(level, op.compute if modes.state.levels > 1 else op.kernel, args)
     inputs = args[0] if op.variadic is True else args[: op.arity]
     rule = RULES.get(op) or FAMILIES.get(op.name)
     if not any([is_mapped(a, level) for a in inputs]) and not varies(args, level):

@@ -15,7 +15,7 @@ from chainrule._core import modes
 from chainrule.kernels.batched import Batched, Level, chain, is_mapped
 from chainrule.ops.primitive import Primitive, linear
 from chainrule.ops.shape import expand
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, wrap
 
 
 def is_above(a: Any, level: Level) -> bool:
@@ -86,6 +86,31 @@ def lifted(op: Primitive, inputs: Sequence, arrays: tuple, outs: list) -> tuple[
 def is_at(t: Any, level: Level) -> bool:
     """Whether t needs no lifting to a level: it is there, or its cotangent does not matter."""
     return not isinstance(t, Tensor) or (t._data.__class__ is Batched and t._data.level is level) or not t.requires_grad
+
+
+def is_plain(t: Tensor) -> bool:
+    """Whether t needs no op to go through a door: it has no history, and nothing watches."""
+    local = modes.local
+    return t.__class__ is Tensor and local.dual_level < 0 and local.watch is None and not t.requires_grad
+
+
+def at_levels(a: Any, levels: Sequence[Level]) -> Any:
+    """The array at all of these levels."""
+    held = chain(a)
+    for level in levels:
+        if level not in held:
+            a = Batched(a, level, False)
+    return a
+
+
+def entered(t: Tensor, dim: int, level: Level) -> Tensor:
+    """`enter`, as an op only where somebody has to know."""
+    return wrap(enter.kernel(t._data, dim, level)) if is_plain(t) else enter(t, dim, level)
+
+
+def left(t: Tensor, dim: int, level: Level) -> Tensor:
+    """`leave`, as an op only where somebody has to know."""
+    return wrap(leave.kernel(t._data, dim, level)) if is_plain(t) else leave(t, dim, level)
 
 
 def inside(t: Tensor, levels: Sequence[Level]) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
-from chainrule.ops import shape as ops
+from chainrule.ops import joining, shape as ops
 from chainrule.tensor import Tensor
 
 TOKEN = re.compile(r"\.\.\.|[()]|[^\s()]+")
@@ -92,10 +93,7 @@ def rearrange(tensor: Tensor | list[Tensor] | tuple[Tensor, ...], pattern: str, 
         >>> rearrange(arange(6.).reshape(2, 3), "rows columns -> columns rows").shape
         torch.Size([3, 2])
     """
-    if not isinstance(tensor, Tensor):
-        from chainrule.ops.joining import stack
-
-        tensor = stack(tuple(tensor), 0)
+    t: Any = tensor if isinstance(tensor, Tensor) else joining.stack(tuple(tensor), 0)
     sides = pattern.split("->")
     if len(sides) != 2:
         raise ValueError("Pattern must contain a single '->' separator")
@@ -110,16 +108,16 @@ def rearrange(tensor: Tensor | list[Tensor] | tuple[Tensor, ...], pattern: str, 
     for n in axes_lengths.values():
         if not isinstance(n, int):
             raise TypeError(f"rearrange axis lengths must be integers, got: {type(n)}")
-    sizes = lengths(left, tensor._data.shape, axes_lengths, pattern)
+    sizes = lengths(left, t._data.shape, axes_lengths, pattern)
     order = [name for group in left for name in group]
-    tensor = ops.reshape(tensor, tuple([n for name in order for n in sizes[name]]))
+    t = ops.reshape(t, tuple([n for name in order for n in sizes[name]]))
     places, at = {"": range(0)}, 0
     for name in order:
         places[name] = range(at, at + len(sizes[name]))
         at += len(sizes[name])
-    tensor = ops.permute(tensor, tuple([d for group in right for name in group for d in places[name]]))
+    t = ops.permute(t, tuple([d for group in right for name in group for d in places[name]]))
     shape: list[int] = []
     for group in right:
         inside = [n for name in group for n in sizes[name]]
         shape += inside if group == REST else [prod(inside)]
-    return ops.reshape(tensor, tuple(shape))
+    return ops.reshape(t, tuple(shape))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule._core import modes
 from chainrule.autograd import views
 from chainrule.func.calls import FAMILIES, RULES, Rule, by_example, varies
 from chainrule.kernels.batched import (
@@ -139,9 +140,8 @@ FRONT: dict[str, tuple] = {
         special.polygamma,
     ),
     "sides": (padding.constant_pad, padding.crop),
-    "pad": (placing.constant_pad,),
 }  # fmt: skip
-KINDS = {"dim": "dim", "dim0": "dim", "dim1": "dim", "dim2": "dim", "dims": "dims", "shape": "shape", "sides": "sides", "pad": "sides"}
+KINDS = {"dim": "dim", "dim0": "dim", "dim1": "dim", "dim2": "dim", "dims": "dims", "shape": "shape", "sides": "sides"}
 for _names, _ops in FRONT.items():
     RULES |= dict.fromkeys(_ops, with_front(**({"dim": "dims"} if _names == "over" else {n: KINDS[n] for n in _names.split()})))
 
@@ -261,6 +261,18 @@ def stack(op: Primitive, level: Level, args: tuple) -> Any:
     return Batched(op.compute([front(a, level) for a in arrays], dim + 1), level)
 
 
+@rule_for(joining.block_diag)
+def block_diag(op: Primitive, level: Level, args: tuple) -> Any:
+    blocks = [front(m.reshape((1, 1, *m.shape)[-2:]) if m.ndim < 2 else m, level) for m in args[0]]
+    y = np.zeros((level.size, sum([m.shape[1] for m in blocks]), sum([m.shape[2] for m in blocks])), blocks[0].dtype)
+    at = np.zeros(2, int)
+    for m in blocks:
+        end = at + m.shape[1:]
+        y[:, at[0] : end[0], at[1] : end[1]] = m
+        at = end
+    return Batched(y, level)
+
+
 @rule_for(placing.roll)
 def roll(op: Primitive, level: Level, args: tuple) -> Any:
     a, shifts, dims = args
@@ -312,7 +324,7 @@ def add_at(a: Any, where: tuple, value: Any) -> None:
 def accumulate(op: Primitive, level: Level, args: tuple) -> Any:
     a, size, where = args
     if nested(level, args):
-        return by_example(op, level, args)
+        return merged(op, level, args)
     y = zeros(level, size, a.dtype)
     put_at(y, where, a, add_at)
     return y
@@ -322,7 +334,7 @@ def accumulate(op: Primitive, level: Level, args: tuple) -> Any:
 def index_put(op: Primitive, level: Level, args: tuple) -> Any:
     a, b, where = args
     if nested(level, args):
-        return by_example(op, level, args)
+        return merged(op, level, args)
     y = own(a, level)
     put_at(y, where, b, add_at if op is index.index_put_add else None)
     return y
@@ -332,7 +344,7 @@ def index_put(op: Primitive, level: Level, args: tuple) -> Any:
 def clear(op: Primitive, level: Level, args: tuple) -> Any:
     a, where = args
     if nested(level, args):
-        return by_example(op, level, args)
+        return merged(op, level, args)
     y = own(a, level)
     put_at(y, where, 0)
     return y
@@ -341,6 +353,28 @@ def clear(op: Primitive, level: Level, args: tuple) -> Any:
 def nested(level: Level, args: tuple) -> bool:
     """Whether there are further levels below."""
     return top(inner(args, level)) is not None
+
+
+def merged(op: Primitive, level: Level, args: tuple) -> Any:
+    """The rule of `op` at a level and the next one below it as if they were one, of all pairs of examples."""
+    below = top(inner(args, level))
+    both = Level(below.size * level.size)
+
+    def joined(a: Any) -> Any:
+        if a.__class__ is tuple or a.__class__ is list:
+            return type(a)([joined(v) for v in a])
+        if not (is_mapped(a, level) or is_mapped(inner(a, level), below)):
+            return inner(inner(a, level), below)
+        pairs = front(front(a, level), below)
+        return Batched(pairs.reshape(both.size, *pairs.shape[2:]), both)
+
+    local = modes.local
+    before, local.batching = local.batching, (*local.batching, both)
+    try:
+        y = RULES[op](op, both, joined(args)).array
+    finally:
+        local.batching = before
+    return Batched(Batched(y.reshape(below.size, level.size, *y.shape[1:]), below), level)
 
 
 def row(i: Any, dim: int) -> tuple:
@@ -488,8 +522,10 @@ def weights_of(scores: tuple, target: Any, weight: Any, ignore_index: int, dtype
 @rule_for(loss.nll_loss, loss.nll_loss2d)
 def nll(op: Primitive, level: Level, args: tuple) -> Any:
     a, target, weight, ignore_index, reduction = args
-    if is_mapped(weight, level) or nested(level, args):
+    if is_mapped(weight, level):
         return by_example(op, level, args)
+    if nested(level, args):
+        return merged(op, level, args)
     several = a.ndim > 1
     scores, classes = joined(a, level, several), joined(target if several else target.reshape(()), level, several)
     weight = inner(weight, level)
@@ -503,8 +539,10 @@ def nll(op: Primitive, level: Level, args: tuple) -> Any:
 @rule_for(loss.nll_spread)
 def nll_spread(op: Primitive, level: Level, args: tuple) -> Any:
     a, target, weight, size, ignore_index, reduction = args
-    if is_mapped(weight, level) or nested(level, args):
+    if is_mapped(weight, level):
         return by_example(op, level, args)
+    if nested(level, args):
+        return merged(op, level, args)
     several = len(size) > 1
     whole = (level.size * size[0], *size[1:]) if several else (level.size, *size)
     classes, weight = joined(target if several else target.reshape(()), level, several), inner(weight, level)

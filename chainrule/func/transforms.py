@@ -18,10 +18,10 @@ from chainrule.autograd.grad_mode import enable_grad
 from chainrule.autograd.node import Node, Output
 from chainrule.func import tree
 from chainrule.func.batching import vmap, within
-from chainrule.func.levels import inside
+from chainrule.func.levels import at_levels, inside, is_plain
 from chainrule.ops import joining, shape as ops
 from chainrule.ops.primitive import INEXACT, edge_of
-from chainrule.tensor import Tensor, wrap
+from chainrule.tensor import Tensor, adopt, wrap
 
 Argnums = int | tuple[int, ...]
 
@@ -93,9 +93,13 @@ def fresh(t: Any) -> Tensor:
     """A tensor to differentiate by, connected to t if t is tracked and gradients were on when the transform was called."""
     if not isinstance(t, Tensor):
         raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
-    new = inside(ops.view(t, t._data.shape), modes.local.batching)
     if t._data.dtype not in INEXACT:
         raise RuntimeError("only Tensors of floating point dtype can require gradients")
+    if is_plain(t):
+        new = adopt(Tensor, at_levels(t._data, modes.local.batching))
+        new._versions = t._versions
+    else:
+        new = inside(ops.view(t, t._data.shape), modes.local.batching)
     if not new._tracked:
         new._base, new._tracked, new._edge = None, True, Input()
     new._restriction = "input"  # no leaf, but written to as little as one

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from chainrule.tensor import Tensor
 
-def children(tree: Any) -> list | None:
+
+def children(tree: Any) -> Any:
     """What a container holds, in order; None for a leaf."""
-    if isinstance(tree, (dict, OrderedDict)):
-        return list(tree.values())
+    kind = tree.__class__
+    if kind is Tensor:
+        return None
     if isinstance(tree, (tuple, list)):
-        return list(tree)
-    return None
+        return tree
+    return list(tree.values()) if isinstance(tree, dict) else None
 
 
 def rebuilt(tree: Any, parts: list) -> Any:
     """A container like `tree` that holds `parts`."""
+    kind = tree.__class__
+    if kind is tuple:
+        return tuple(parts)
     if isinstance(tree, dict):
-        return type(tree)(zip(tree, parts, strict=True))
-    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+        return kind(zip(tree, parts, strict=True))
+    return kind(*parts) if hasattr(tree, "_fields") else kind(parts)
 
 
 def leaves(tree: Any) -> list:

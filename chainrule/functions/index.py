@@ -12,11 +12,14 @@ from chainrule.functions.arguments import require_tensor, wrap_dim
 from chainrule.functions.scatter import INT_KINDS, check_flat, check_scatter, common_shape, out_of_bounds, require_index, size_at
 from chainrule.functions.subscript import contains, getitem, setitem
 from chainrule.ops import index as ops
+from chainrule.ops.eager import eager
 from chainrule.ops.inplace import check_memory, write_out
 from chainrule.ops.overrides import public
 from chainrule.ops.pointwise_form import broadcast_error
 from chainrule.ops.shape import expand, reshape
 from chainrule.tensor import Tensor, wrap
+
+_gather, _index_select = eager(ops.gather), eager(ops.index_select)
 
 
 def finish(name: str, result: Tensor, out: Any, *inputs: Tensor) -> Tensor:
@@ -56,7 +59,8 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
         raise IndexError("index out of range in self")
     if not shape:
         return finish("index_select", reshape(ops.index_select(reshape(input, (1,)), reshape(index, (1,)), 0), ()), out, input, index)
-    return finish("index_select", ops.index_select(input, index if places.ndim else reshape(index, (1,)), d), out, input, index)
+    result = _index_select(input, index if places.ndim else reshape(index, (1,)), d)
+    return result if out is None else finish("index_select", result, out, input, index)
 
 
 @public
@@ -72,9 +76,11 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
     places = require_index("gather", index)
     d = wrap_dim(dim, input._data.ndim)
     check_scatter("gather", input, d, places, None)
-    if out is not None and out.dtype is not input.dtype:
+    if out is None:
+        return _gather(input, index, d)
+    if out.dtype is not input.dtype:
         raise RuntimeError(f"Expected out tensor to have dtype {dtypes.CPP[input.dtype]}, but got {dtypes.CPP[out.dtype]} instead")
-    return finish("gather", ops.gather(input, index, d), out, input, index)
+    return finish("gather", _gather(input, index, d), out, input, index)
 
 
 @public
@@ -140,7 +146,6 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     shape = common_shape(input, mask) or (1,)
     both = [t if t._data.shape == shape else expand(t, shape) for t in (input, mask)]
     return finish("masked_select", ops.masked_select(*both), out, input, mask)
-
 
 
 READING = ["gather", "index_select", "masked_select", "take", "take_along_dim"]

@@ -21,6 +21,31 @@ from chainrule.tensor import Tensor, root_memory, wrap
 
 # Joining
 
+_concatenate = np.concatenate
+FEW = 1 << 12  # elements up to which np.array stacks faster than np.concatenate does
+
+
+def arrays_alike(tensors: Any) -> list | None:
+    """The arrays of a few tensors of one type and rank, none of them one that `cat` leaves out; None if they are not so."""
+    if tensors.__class__ not in LISTS or not tensors or not isinstance(tensors[0], Tensor):
+        return None
+    first = tensors[0]._data
+    if first.__class__ is not np.ndarray:
+        return None
+    dtype, rank = first.dtype, first.ndim
+    arrays = [first]
+    for t in tensors[1:]:
+        if not isinstance(t, Tensor):
+            return None
+        a = t._data
+        if a.__class__ is not np.ndarray or a.dtype is not dtype or a.ndim != rank:
+            return None
+        arrays.append(a)
+    return None if rank == 1 and not all([a.size for a in arrays]) else arrays
+
+
+LISTS = (list, tuple)
+
 
 def alike(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     """The tensors in the type that they promote to."""
@@ -40,6 +65,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         >>> cat([ones(2), zeros(1)])
         tensor([1., 1., 0.])
     """
+    arrays = arrays_alike(tensors)
+    if arrays is not None and out is None and dim.__class__ is int:
+        try:
+            y = _concatenate(arrays, dim)
+        except ValueError:  # which is said below
+            pass
+        else:
+            return join(ops.cat, tensors, y, dim if dim >= 0 else dim + y.ndim)
     tensors = alike(checked("cat", tensors, "torch.cat(): expected a non-empty list of Tensors"))
     arrays = [t._data for t in tensors]
     lead = arrays[0]
@@ -89,8 +122,13 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
 
     Example: `stack([ones(3), zeros(3)]).shape` is `torch.Size([2, 3])`.
     """
-    tensors = checked("stack", tensors)
-    tensors = alike(tensors)
+    arrays = arrays_alike(tensors)
+    if arrays is not None and out is None and dim == 0 and arrays[0].size <= FEW:
+        try:
+            return join(ops.stack, tensors, np.array(arrays), 0)
+        except ValueError:  # which is said below
+            pass
+    tensors = alike(checked("stack", tensors))
     shape = tensors[0]._data.shape
     if any([t._data.shape != shape for t in tensors]):
         i, t = next((i, t) for i, t in enumerate(tensors) if t._data.shape != shape)

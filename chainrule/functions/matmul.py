@@ -27,6 +27,8 @@ mm_pair, bmm_pair, mv_pair, dot_pair, vdot_pair, outer_pair = map(eager, (ops.mm
 vecmat_pair, fold_mm_pair, fold_mv_pair, spread_mm_pair, matmul_pair = map(
     eager, (ops.vecmat, ops.fold_mm, ops.fold_mv, ops.spread_mm, ops.matmul)
 )
+addmm_triple = eager(ops.addmm)
+NUMBERS = (int, float)
 _new = object.__new__
 _dot = np.dot
 
@@ -65,6 +67,7 @@ def at(self: Tensor, other: Any) -> Tensor:
             if ta or tb:
                 node = _new(Matmul)
                 node.fix = node.extra = None
+                node.made = t._data.shape
                 node.sequence = next_sequence()
                 if not tb:
                     counter = other._versions
@@ -132,11 +135,20 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     require_tensor("bmm", input)
     require_tensor("bmm", mat2, "mat2", 2)
     check_batches(input, mat2)
-    return finish("bmm", bmm_pair(input, mat2), out)
+    result = bmm_pair(input, mat2)
+    return result if out is None else finish("bmm", result, out)
+
+
+def alike(a: Tensor, b: Tensor) -> bool:
+    """Whether both are of the same of the two most frequent types."""
+    dtype = a._data.dtype
+    return b._data.dtype is dtype and (dtype is F32 or dtype is F64)
 
 
 def check_batches(a: Tensor, b: Tensor) -> None:
     one, two = a._data.shape, b._data.shape
+    if len(one) == 3 == len(two) and one[0] == two[0] and one[2] == two[1] and alike(a, b):
+        return
     for name, shape in (("batch1", one), ("batch2", two)):
         if len(shape) != 3:
             raise RuntimeError(f"{name} must be a 3D tensor")
@@ -160,7 +172,8 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     require_tensor("mv", input)
     require_tensor("mv", vec, "vec", 2)
     check_vector(input, vec)
-    return finish("mv", mv_pair(input, vec), out)
+    result = mv_pair(input, vec)
+    return result if out is None else finish("mv", result, out)
 
 
 def check_vector(a: Tensor, v: Tensor, rows: int | None = None) -> None:
@@ -210,11 +223,12 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 @public
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All products of the elements of two vectors, (n, m). Example: `outer(ones(2), ones(3)).shape` is `torch.Size([2, 3])`."""
-    for name, position, t in (("self", 1, input), ("vec2", 2, vec2)):
-        require_tensor("outer", t, name, position)
+    require_tensor("outer", input, "self")
+    require_tensor("outer", vec2, "vec2", 2)
+    for name, t in (("self", input), ("vec2", vec2)):
         if t._data.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {t._data.ndim}-D")
-    result = outer_pair(*promoted(input, vec2))
+    result = outer_pair(input, vec2) if alike(input, vec2) else outer_pair(*promoted(input, vec2))
     return result if out is None else write_out("outer", out, result)
 
 
@@ -341,6 +355,8 @@ def check_spread(have: tuple, shape: tuple) -> None:
     if have == shape:
         return
     lead = len(shape) - len(have)
+    if lead > 0 and have == shape[lead:]:
+        return
     if lead < 0:
         raise RuntimeError(
             f"expand(torch.FloatTensor{{{list(have)}}}, size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater "
@@ -367,8 +383,9 @@ def factor(value: Any, t: Tensor) -> Any:
 
 
 def check_all(function: str, **tensors: Any) -> None:
-    for position, (name, t) in enumerate(tensors.items(), 1):
-        require_tensor(function, t, name, position)
+    for position, name in enumerate(tensors, 1):
+        if not isinstance(tensors[name], Tensor):
+            require_tensor(function, tensors[name], name, position)
 
 
 @public
@@ -381,6 +398,11 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
     """
     check_all("addmm", input=input, mat1=mat1, mat2=mat2)
     one, two = mat1._data.shape, mat2._data.shape
+    if len(one) == 2 == len(two) and one[1] == two[0] and alike(input, mat1) and alike(mat1, mat2):
+        check_spread(input._data.shape, (one[0], two[1]))
+        if beta.__class__ in NUMBERS and alpha.__class__ in NUMBERS:
+            result = addmm_triple(input, mat1, mat2, beta, alpha)
+            return result if out is None else finish("addmm", result, out)
     for name, shape in (("mat1", one), ("mat2", two)):
         if len(shape) != 2:
             raise RuntimeError(f"{name} must be a matrix, got {len(shape)}-D tensor")

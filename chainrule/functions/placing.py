@@ -14,8 +14,11 @@ from chainrule.functions import joining, memory, shape as views
 from chainrule.functions.arguments import as_dtype, as_shape, require_tensor, wrap_dim, wrap_dims
 from chainrule.functions.shape import expand, reshape, unsqueeze, view
 from chainrule.ops import joining as joins, placing as ops, shape as looks
+from chainrule.ops.eager import eager
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public
+from chainrule.ops.padding import constant_pad, sides_of
+from chainrule.ops.primitive import Primitive
 from chainrule.ops.shape import look
 from chainrule.tensor import Tensor, adopt, wrap
 
@@ -109,11 +112,16 @@ def interleaved(repeats: Tensor, output_size: int | None) -> np.ndarray:
 # Turning
 
 
+_flip = eager(ops.flip)
+
+
 @public
 def flip(input: Tensor, dims: Any, *more: int) -> Tensor:
     """A copy with the elements of `dims` in reverse order. Example: `flip(arange(3), (0,))` is `tensor([2, 1, 0])`."""
     require_tensor("flip", input)
-    return ops.flip(input, wrap_dims(as_shape("flip", (dims, *more)), input._data.ndim, empty_is_all=False))
+    if dims.__class__ is not tuple or more:
+        dims = as_shape("flip", (dims, *more))
+    return _flip(input, wrap_dims(dims, input._data.ndim, empty_is_all=False))
 
 
 @public
@@ -173,8 +181,9 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 # Triangles and diagonals
 
 
-def triangle(name: str, op: Callable, doc: str) -> Callable:
+def triangle(name: str, op: Primitive, doc: str) -> Callable:
     """`tril` and `triu`."""
+    quick = eager(op)
 
     def cut(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
         require_tensor(name, input)
@@ -182,7 +191,7 @@ def triangle(name: str, op: Callable, doc: str) -> Callable:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
         if not hasattr(diagonal, "__index__"):
             raise TypeError(f"{name}(): argument 'diagonal' (position 2) must be int, not {type(diagonal).__name__}")
-        result = op(input, diagonal.__index__())
+        result = quick(input, diagonal.__index__())
         return result if out is None else write_out(name, out, result)
 
     cut.__name__ = cut.__qualname__ = name
@@ -321,7 +330,7 @@ def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor
     if isinstance(value, Tensor):
         value = value.item()
     kind = input._data.dtype.kind
-    return ops.constant_pad(input, sides, bool(value) if kind == "b" else int(value) if kind in "iu" else value)
+    return constant_pad(input, sides_of(sides, len(shape)), bool(value) if kind == "b" else int(value) if kind in "iu" else value)
 
 
 @public

@@ -18,7 +18,7 @@ from chainrule.ops import activation, pointwise as ops, special
 from chainrule.ops.eager import eager
 from chainrule.ops.inplace import inplace, write_out
 from chainrule.ops.overrides import public
-from chainrule.ops.pointwise_form import Pointwise, operand, result_type
+from chainrule.ops.pointwise_form import Pointwise, broadcast_error, operand, result_type
 from chainrule.tensor import Tensor, wrap
 
 # Straight from their ops
@@ -147,6 +147,7 @@ def pow_number(input: Tensor, exponent: Any, out: Tensor | None = None) -> Tenso
 
 
 _pow, _pow_scalar, _clamp = ops.pow.function, eager(ops.pow_scalar), eager(ops.clamp)
+_lerp, _lerp_scalar = eager(ops.lerp), eager(ops.lerp_scalar)
 for _op, _shown in ((ops.add, add), (ops.sub, sub), (ops.rsub, rsub), (ops.div, div), (ops.pow, pow)):
     _op.shown = _shown
 
@@ -375,7 +376,11 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
             )
     if dtype.kind in "biu":
         raise NotImplementedError(f"\"lerp_kernel_scalar\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
-    return finish("lerp", (ops.lerp if weighted else ops.lerp_scalar)(input, end, weight), out)
+    try:
+        result = (_lerp if weighted else _lerp_scalar)(input, end, weight)
+    except ValueError:
+        raise broadcast_error(input._data, end._data) from None
+    return result if out is None else write_out("lerp", out, result)
 
 
 @public
@@ -405,7 +410,8 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *args: Any, value: 
 
 def promoted(*tensors: Any) -> tuple:
     """The tensors in the type that they promote to."""
-    if all([t.__class__ is Tensor for t in tensors]) and len({t._data.dtype for t in tensors}) == 1:
+    one, two, three = tensors
+    if one.__class__ is two.__class__ is three.__class__ is Tensor and one._data.dtype is two._data.dtype is three._data.dtype:
         return tensors
     compute = result_type(tensors)
     return tuple([operand(t, compute) for t in tensors])

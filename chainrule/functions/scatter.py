@@ -25,8 +25,9 @@ from chainrule.ops.shape import cast, expand, reshape
 from chainrule.tensor import Tensor, wrap
 
 INT_KINDS = (dtypes.int64.numpy, dtypes.int32.numpy)
-UNSIGNED = {np.dtype(np.int64): np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
-_max = np.maximum.reduce
+I64, U64 = np.dtype(np.int64), np.dtype(np.uint64)
+UNSIGNED = {I64: U64, np.dtype(np.int32): np.dtype(np.uint32)}
+_max, FEW = np.maximum.reduce, 1 << 12  # elements up to which finding the place of the largest takes less than a reduction
 IN_PLACE: dict[str, Callable] = {}  # the methods that `writes` makes
 
 
@@ -72,9 +73,11 @@ def out_of_bounds(index: np.ndarray, n: int) -> Any:
     """The first index that is not in [0, n), or None."""
     if not index.size:
         return None
-    index = memory(index)
+    if index.__class__ is not np.ndarray:
+        index = memory(index)
     if index.flags.c_contiguous:  # seen as unsigned, negative numbers are large: one pass for both bounds
-        inside = _max(index.view(UNSIGNED[index.dtype]), None) < n
+        unsigned = index.view(U64 if index.dtype is I64 else UNSIGNED[index.dtype])
+        inside = (unsigned.item(unsigned.argmax()) if index.size <= FEW else _max(unsigned, None)) < n
     else:
         inside = index.min() >= 0 and index.max() < n
     return None if inside else index[(index < 0) | (index >= n)].reshape(-1)[0]
@@ -98,6 +101,9 @@ def check_scatter(name: str, input: Tensor, dim: int, index: np.ndarray, source:
     if source is not None and source._data.dtype != input._data.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
     if not index.size:
+        return
+    if index.shape == shape and shape and (source is None or source._data.shape == shape):
+        check_bounds(index, shape[dim], dim)
         return
     whose = "input" if name == "gather" else "self"
     if max(index.ndim, 1) != max(len(shape), 1):

@@ -78,7 +78,7 @@ def view(input: Tensor, *shape: Any, size: Any = None, dtype: dtypes.dtype | Non
         if not np.may_share_memory(y, a) and a.size:
             raise RuntimeError(NOT_VIEWABLE) from None
     made = y.shape
-    if made != shape:
+    if made != shape and not (-1 in shape and a.size):
         filled("view", shape, a.size)
     return look(ops.view, input, y, made)
 
@@ -136,7 +136,7 @@ def reshaped(input: Tensor, shape: Any) -> Tensor:
     except (ValueError, TypeError):
         y = a.reshape(filled("reshape", shape, a.size))
     made = y.shape
-    if made != shape:
+    if made != shape and not (-1 in shape and a.size):  # then NumPy has worked it out
         filled("reshape", shape, a.size)
     if not a.flags.c_contiguous:
         try:

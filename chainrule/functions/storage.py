@@ -54,6 +54,9 @@ class UntypedStorage:
 
     size = __len__ = nbytes
 
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
+
     def tolist(self) -> list:
         return self.bytes().tolist()
 
@@ -103,6 +106,9 @@ class TypedStorage:
         return self.elements.size
 
     size = __len__
+
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
 
     def tolist(self) -> list:
         return cast_array(self.elements, np.dtype(np.float32)).tolist() if self.dtype is dtypes.bfloat16 else self.elements.tolist()

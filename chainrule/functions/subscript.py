@@ -78,6 +78,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
         node.saved = (key, a.shape)
         node.guards = ()
         node.fix = node.extra = None
+        node.made = t._data.shape
         node.sequence = next_sequence()
         t._tracked = True
         t._edge = node

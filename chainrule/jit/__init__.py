@@ -14,9 +14,17 @@ __all__ = [
     "unused",
 ]  # fmt: skip
 
-ScriptModule = Module
 _isinstance = isinstance
 NO_FILES = "TorchScript files are not supported: save model.state_dict() with torch.save"
+
+
+class ScriptModule(Module):
+    """A Module; `script` and `trace` give back modules of their own kind, so that none is one unless its class says so."""
+
+    @property
+    def original_name(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
 
 
 def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = None, example_inputs: Any = None) -> Any:

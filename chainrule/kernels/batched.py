@@ -504,7 +504,7 @@ def matmul(level: Level, a: Any, b: Any, **kwargs: Any) -> Any:
     y = y.reshape(*y.shape, 1) if ranks[1] == 1 else y
     x = aligned(Batched(x, level), level, rank) if mine else x
     y = aligned(Batched(y, level), level, rank) if theirs else y
-    z = np.matmul(x, y)
+    z = x * y if x.shape[-1] == 1 and y.ndim > 2 else np.matmul(x, y)  # an outer product each: BLAS gains nothing there
     if ranks[1] == 1:
         z = z.reshape(z.shape[:-1])
     if ranks[0] == 1:
@@ -554,6 +554,18 @@ def leading(kernel: Callable) -> Callable:
     return call
 
 
+def along(kernel: Callable) -> Callable:
+    """A kernel that works along a dimension, its second argument, counted from the first."""
+
+    @wraps(kernel)
+    def call(x: Any, dim: int, *rest: Any) -> Any:
+        if x.__class__ is Batched:
+            return wrapped(call(x.array, dim + x.mapped, *rest), x.level, x.mapped)
+        return kernel(x, dim, *rest)
+
+    return call
+
+
 # Indexing
 
 
@@ -586,7 +598,8 @@ def take_at(a: Any, key: tuple) -> Any:
     if not is_mapped(a, level) and not any([is_mapped(k, level) for k in key]):
         return Batched(inner(a, level)[inner(key, level)], level, False)
     where, rank, at = places(a, key, level)
-    y = front(a, level)[where]
+    whole = front(a, level)
+    y = whole[where] if whole.__class__ is Batched or top(where) is None else take_at(whole, where)
     return Batched(np.moveaxis(y, range(1, rank + 1), range(at + 1, at + rank + 1)) if at else y, level)
 
 

@@ -85,29 +85,60 @@ class Pool:
     @staticmethod
     def help(calls: SimpleQueue) -> None:
         while True:
-            core, work, args = calls.get()
+            core, job = calls.get()
             leave(core)
-            work(*args)
-            work = args = None  # hold no arrays while waiting
+            held = job[:]
+            if held:
+                held[0](*held[1])
+            held = job = None  # hold no arrays while waiting
 
-    def call(self, work: Callable[..., Any], *args: Any, helpers: int) -> None:
-        """Have work(*args) called by so many helpers, some time."""
+    def call(self, work: Callable[..., Any], *args: Any, helpers: int) -> list:
+        """Have work(*args) called by so many helpers, some time.
+
+        Who empties the list that this returns calls it off for those that have not begun, and they hold its arrays no longer: an
+        array that nobody else holds can become a gradient without a copy.
+        """
         if self.helpers < self.threads - 1:
             self.grow()
         core = core_asker()()
+        job = [work, args]
         for _ in range(helpers):
-            self.calls.put((core, work, args))
+            self.calls.put((core, job))
+        return job
 
 
 pool = Pool(available())
 
 
+class Memory:
+    """Where an array lies, which does not hold the array."""
+
+    __slots__ = ("__array_interface__",)
+
+
+def loose(a: np.ndarray) -> np.ndarray:
+    """The elements of a contiguous array for a kernel to write, which does not hold the array.
+
+    A helper that comes late, or waits for the interpreter to return, still has a kernel's arguments. It no longer looks at their
+    elements, but an array that it held could not become a gradient without a copy.
+    """
+    memory = Memory()
+    where = a.__array_interface__
+    memory.__array_interface__ = {"data": where["data"], "shape": where["shape"], "typestr": where["typestr"], "version": 3}
+    return np.asarray(memory)
+
+
 def share(kernel: Callable[..., Any], *args: Any, alone: bool = False) -> None:
     """kernel(*args, turns) in all threads; in this one only if the work is too small to be worth waking others (`alone`)."""
     turns = np.zeros(2 * LINE * PHASES, np.int64)
-    if not alone and pool.threads > 1:
-        pool.call(kernel, *args, turns, helpers=pool.threads - 1)
-    kernel(*args, turns)
+    if alone or pool.threads == 1:
+        kernel(*args, turns)
+        return
+    job = pool.call(kernel, *args, turns, helpers=pool.threads - 1)
+    try:
+        kernel(*args, turns)
+    finally:
+        job.clear()
 
 
 # The number of threads, here and in BLAS

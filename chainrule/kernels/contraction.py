@@ -21,6 +21,12 @@ def einsum(operands: Sequence[np.ndarray], inputs: Sequence[tuple], output: tupl
     dtype = operands[0].dtype
     if dtype in NARROW:
         return einsum([a.astype(np.float32) for a in operands], inputs, output).astype(dtype)
+    if len(operands) == 2:
+        a, b = operands
+        way = product_of(inputs[0], inputs[1], output, a.shape, b.shape)
+        if way is not None:
+            turn_a, shape_a, turn_b, shape_b, shape, turn = way
+            return np.matmul(a.transpose(turn_a).reshape(shape_a), b.transpose(turn_b).reshape(shape_b)).reshape(shape).transpose(turn)
     pairs = [diagonals(a, labels) for a, labels in zip(operands, inputs, strict=True)]
     for i, j in order(tuple([labels for _, labels in pairs]), output, tuple([a.shape for a, _ in pairs])):
         second, first = pairs.pop(j), pairs.pop(i)
@@ -28,6 +34,27 @@ def einsum(operands: Sequence[np.ndarray], inputs: Sequence[tuple], output: tupl
     array, labels = summed(*pairs[0], set(output))
     array = array.transpose([labels.index(s) for s in output])
     return array.copy() if len(operands) == 1 else array
+
+
+@lru_cache(256)
+def product_of(one: tuple, two: tuple, output: tuple, shape_one: tuple, shape_two: tuple) -> tuple | None:
+    """How two operands are turned and shaped into matrices whose product, shaped and turned, is the result; None if it is not one."""
+    size = {**dict(zip(one, shape_one, strict=True)), **dict(zip(two, shape_two, strict=True))}
+    batch, inner = ([s for s in one if s in two and (s in output) == kept] for kept in (True, False))
+    left, right = [s for s in one if s not in two], [s for s in two if s not in one]
+    fits = all([size[s] == n for labels, shape in ((one, shape_one), (two, shape_two)) for s, n in zip(labels, shape, strict=True)])
+    if not (fits and inner and len({*one}) == len(one) and len({*two}) == len(two) and {*left, *right} <= {*output}):
+        return None
+
+    def lengths(*parts: list) -> tuple:
+        shared = [size[s] for s in batch]
+        return (*shared, *[prod([size[s] for s in part]) for part in parts])
+
+    found = [*batch, *left, *right]
+    return (
+        [one.index(s) for s in (*batch, *left, *inner)], lengths(left, inner), [two.index(s) for s in (*batch, *inner, *right)],
+        lengths(inner, right), [size[s] for s in found], [found.index(s) for s in output],
+    )  # fmt: skip
 
 
 @lru_cache(256)

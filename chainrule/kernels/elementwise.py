@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.compiled import share
+from chainrule._core.silence import restore, silence
+from chainrule.kernels.compiled import loose, share
 from chainrule.kernels.memory import keep_freed
 from chainrule.kernels.reductions import count, transposed as transposed_copy
 from chainrule.kernels.threads import MANY, in_blocks
@@ -58,13 +59,18 @@ def blockwise(kernel: Callable, *operands: Any) -> Any:
     y = result.reshape(inner)
 
     def into(place: slice) -> None:
-        kernel(*[v[place] if c else v for v, c in zip(operands, cut, strict=True)], out=y[place])
+        direct(*[v[place] if c else v for v, c in zip(operands, cut, strict=True)], out=y[place])
 
     def copied(place: slice) -> None:
         y[place] = kernel(*[v[place] if c else v for v, c in zip(operands, cut, strict=True)])
 
-    if kernel.__class__ is ufunc:  # nothing is made on the way, so blocks may be larger
-        in_blocks(into, inner[0], size // inner[0], max(BLOCK, size // 8))
+    direct = kernel if kernel.__class__ is ufunc else getattr(kernel, "ufunc", None)
+    if direct is not None and sample.dtype.kind == "f":  # nothing is made on the way, so blocks may be larger
+        token = silence()
+        try:
+            in_blocks(into, inner[0], size // inner[0], max(BLOCK, size // 8))
+        finally:
+            restore(token)
     else:
         in_blocks(copied, inner[0], size // inner[0], BLOCK)
     return result
@@ -138,8 +144,41 @@ def compiled(name: str, a: Any) -> np.ndarray | None:
         return None
     from chainrule.kernels.elementwise_numba import FORMULAS, apply
 
+    keep_freed()
     y = np.empty_like(a)
-    share(apply, FORMULAS[name], a.reshape(-1), y.reshape(-1), alone=alone(a.size))
+    share(apply, FORMULAS[name], a.reshape(-1), loose(y.reshape(-1)), alone=alone(a.size))
+    return y
+
+
+def one_pass(name: str, rule: Callable) -> Callable:
+    """Say that `in_one_pass` knows the rule of a pointwise op under this name."""
+    rule.one_pass = name  # type: ignore[attr-defined]
+    return rule
+
+
+def in_one_pass(name: str, kernel: Callable, *operands: Any) -> Any:
+    """`blockwise(kernel, *operands)`, by the compiled formula of that name if the operands are two or three arrays of float32 alike."""
+    y = combined(name, *operands)
+    return blockwise(kernel, *operands) if y is None else y
+
+
+def combined(name: str, *operands: Any) -> np.ndarray | None:
+    """The formula of that name in `elementwise_numba` of arrays, and last of a number; None if these are not many float32 alike."""
+    from chainrule.kernels.elementwise_numba import PAIRS, combine
+
+    which, count, wanted = PAIRS[name]
+    arrays, settings = operands[:count], operands[count:]
+    first = arrays[0]
+    shape = first.shape
+    if wanted is not None and settings != wanted:
+        return None
+    for v in arrays:
+        if v.__class__ is not ndarray or v.dtype is not F32 or v.shape != shape or not v.flags.c_contiguous:
+            return None
+    keep_freed()
+    y = np.empty_like(first)
+    flat = [v.reshape(-1) for v in (arrays[0], arrays[1], arrays[-1])]
+    share(combine, which, *flat, loose(y.reshape(-1)), F32.type(settings[0] if settings else 0), alone=alone(first.size))
     return y
 
 

@@ -12,7 +12,7 @@ from chainrule.kernels.compile_numba import claim, finish, inlined, kernel, wait
 PIECE = 1 << 14
 SQRT_HALF, INVERSE_SQRT_2PI = np.float32(0.7071067811865476), np.float32(0.3989422804014327)
 LOG2E, LN2_HIGH, LN2_LOW = np.float32(1.4426950408889634), np.float32(0.693359375), np.float32(-2.12194440e-4)
-ZERO, ONE, HALF, BOUND, LOWEST, HIGHEST, INFINITE = map(np.float32, (0, 1, 0.5, 4, -87, 88.3, np.inf))
+ZERO, ONE, HALF, BOUND, LOWEST, HIGHEST, INFINITE, TWENTY = map(np.float32, (0, 1, 0.5, 4, -87, 88.3, np.inf, 20))
 
 # Chebyshev fits: erf(x) / x - 1 in x² up to 1; -log(erfc(x)) in x from 1 to 4; exp(x) around 0; log(1 + x) / x up to 1
 SMALL = tuple(
@@ -116,12 +116,77 @@ def apply(which, x, y, turns):
         elif which == 5:
             for k in range(len(a)):
                 b[k] = silu_slope_of(a[k])
-        else:
+        elif which == 6:
             for k in range(len(a)):
                 b[k] = softplus_of(a[k])
+        elif which == 7:
+            for k in range(len(a)):
+                b[k] = ZERO if a[k] < ZERO else a[k]
+        else:
+            for k in range(len(a)):
+                b[k] = ONE / np.sqrt(a[k])
         finish(turns, 0)
         i = claim(turns, 0)
     wait(turns, 0, (n + PIECE - 1) // PIECE)
 
 
-FORMULAS = {"erf": 0, "gelu": 1, "gelu_slope": 2, "sigmoid": 3, "silu": 4, "silu_slope": 5, "softplus": 6}
+FORMULAS = {"erf": 0, "gelu": 1, "gelu_slope": 2, "sigmoid": 3, "silu": 4, "silu_slope": 5, "softplus": 6, "relu": 7, "rsqrt": 8}
+
+
+@kernel("(i8, f4[::1], f4[::1], f4[::1], f4[::1], f4, i8[::1])")
+def combine(which, x, y, z, out, p, turns):
+    """out = f(x, y, z, p), f being the formula of that number in PAIRS; in the rules x is the cotangent."""
+    n = len(x)
+    i = claim(turns, 0)
+    while i * PIECE < n:
+        start, stop = i * PIECE, (i + 1) * PIECE
+        a, b, c, d = x[start:stop], y[start:stop], z[start:stop], out[start:stop]
+        if which == 0:
+            for k in range(len(a)):
+                d[k] = a[k] + p * (b[k] - a[k])
+        elif which == 1:
+            for k in range(len(a)):
+                d[k] = b[k] - (b[k] - a[k]) * p
+        elif which == 2:
+            for k in range(len(a)):
+                d[k] = a[k] + p * b[k] * c[k]
+        elif which == 3:
+            for k in range(len(a)):
+                d[k] = a[k] * ((ONE - b[k]) * b[k])
+        elif which == 4:
+            for k in range(len(a)):
+                d[k] = ZERO if b[k] <= ZERO else a[k]
+        elif which == 5:
+            for k in range(len(a)):
+                d[k] = a[k] * (ONE - b[k] * b[k])
+        elif which == 6:
+            for k in range(len(a)):
+                s = ONE if b[k] > ZERO else ZERO
+                d[k] = a[k] * (-ONE if b[k] < ZERO else s)
+        elif which == 7:
+            for k in range(len(a)):
+                d[k] = a[k] / (b[k] + b[k])
+        elif which == 8:
+            for k in range(len(a)):
+                d[k] = a[k] * (-HALF * (b[k] * b[k] * b[k]))
+        elif which == 9:
+            for k in range(len(a)):
+                s = a[k] * sigmoid_of(b[k])
+                d[k] = a[k] if b[k] > TWENTY else s
+        elif which == 10:
+            for k in range(len(a)):
+                d[k] = a[k] * gelu_slope_of(b[k])
+        else:
+            for k in range(len(a)):
+                d[k] = a[k] * silu_slope_of(b[k])
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (n + PIECE - 1) // PIECE)
+
+
+# For each formula its number, how many arrays it takes, and what must follow them (None: any one number)
+PAIRS: dict[str, tuple[int, int, tuple | None]] = {
+    "lerp": (0, 2, None), "lerp from the end": (1, 2, None), "addcmul": (2, 3, None), "sigmoid rule": (3, 2, ()), "relu rule": (4, 2, ()),
+    "tanh rule": (5, 2, ()), "abs rule": (6, 2, ()), "sqrt rule": (7, 2, ()), "rsqrt rule": (8, 2, ()),
+    "softplus rule": (9, 2, (1, 20)), "gelu rule": (10, 2, ()), "silu rule": (11, 2, ()),
+}  # fmt: skip

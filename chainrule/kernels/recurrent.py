@@ -1,14 +1,44 @@
 """Recurrent layers along a padded sequence: every step forward, and every step back (through time).
 
 x (steps, batch, gates * hidden) holds the input's part of the gates, w (gates * hidden, hidden) the state's weights. Only the product
-with the state and what hangs on it is left inside the loops over steps; weight gradients are one product over all steps.
+with the state and what hangs on it is left inside the loops over steps; weight gradients are one product over all steps. Much
+float32 goes to the compiled twins in `recurrent_numba`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from chainrule.kernels.compiled import get_num_threads, one_blas_thread, share
+from chainrule.kernels.memory import keep_freed
+
 ndarray = np.ndarray
+WORTH = 1 << 21  # multiplications from which Numba is worth its import
+TALL = 32  # sequences to a thread at a time
+
+
+def compiled(x: ndarray, w: ndarray) -> bool:
+    """Whether to take the compiled twins."""
+    return x.dtype == np.float32 and w.dtype == np.float32 and x.size * w.shape[1] >= WORTH
+
+
+def run(name: str, backward: bool, *args: Any) -> None:
+    """A compiled twin; arrays that it reads are laid out as it needs them."""
+    from chainrule.kernels import recurrent_numba
+
+    keep_freed()
+    count, batch, _ = next(a.shape for a in args if isinstance(a, np.ndarray) and a.ndim == 3 and len(a))
+    order = np.array(steps(count, backward), np.int64)
+    arrays = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in args]
+    with one_blas_thread():
+        share(getattr(recurrent_numba, name), *arrays, order, max(1, min(TALL, -(-batch // get_num_threads()))))
+
+
+def whole(g: ndarray | None) -> ndarray:
+    """A gradient that may be missing, which a kernel takes as an empty array."""
+    return np.empty((0, 0, 0), np.float32) if g is None else g
 
 
 def steps(count: int, backward: bool) -> range:
@@ -31,6 +61,11 @@ def lstm(x: ndarray, h: ndarray, c: ndarray, w: ndarray, backward: bool) -> tupl
     sigmoid(x) is tanh(x / 2) / 2 + 1 / 2, so one tanh serves all gates.
     """
     n = w.shape[1]
+    if compiled(x, w):
+        gates = np.empty_like(x, order="C")
+        hidden, cells = np.empty((2, *x.shape[:2], n), x.dtype)
+        run("lstm", backward, x, h, c, w, hidden, cells, gates)
+        return hidden, cells, gates
     half, shift = np.full(4 * n, 0.5, x.dtype), np.full(4 * n, 0.5, x.dtype)
     half[2 * n : 3 * n], shift[2 * n : 3 * n] = 1, 0
     gates, states = np.multiply(x, half, np.empty(x.shape, x.dtype)), np.ascontiguousarray((w * half[:, None]).T)
@@ -62,6 +97,10 @@ def lstm_back(
 ) -> tuple[ndarray, ndarray, ndarray, ndarray]:
     """The gradients of x, h, c and w, given those of the hidden and cell states (None: zero)."""
     n = w.shape[1]
+    if compiled(gates, w):
+        dx, dh, dc = np.empty_like(gates), np.zeros(h.shape, h.dtype), np.zeros(c.shape, c.dtype)
+        run("lstm_back", backward, whole(gh), whole(gc), c, w, cells, gates, dx, dh, dc)
+        return dx, dh, dc, weight_gradient(dx, before(hidden, h, backward))
     i, f, g, o = [gates[..., k * n : (k + 1) * n] for k in range(4)]
     through = gates * (1 - gates)
     through[..., 2 * n : 3 * n] = 1 - g * g
@@ -90,6 +129,10 @@ def lstm_back(
 def gru(x: ndarray, h: ndarray, w: ndarray, b: ndarray, backward: bool) -> tuple[ndarray, ndarray]:
     """All hidden states, and for the way back the activated gates r, z, n with the state's part of n behind them."""
     k = w.shape[1]
+    if compiled(x, w):
+        hidden, gates = np.empty((*x.shape[:2], k), x.dtype), np.empty((*x.shape[:2], 4 * k), x.dtype)
+        run("gru", backward, x, h, w, b, hidden, gates)
+        return hidden, gates
     half = np.full(3 * k, 0.5, x.dtype)
     half[2 * k :] = 1
     scaled, states, bias = x * half, np.ascontiguousarray((w * half[:, None]).T), b * half
@@ -120,6 +163,11 @@ def gru_back(
 ) -> tuple[ndarray, ndarray, ndarray, ndarray]:
     """The gradients of x, h, w and b, given those of the hidden states."""
     k = w.shape[1]
+    if compiled(gates, w):
+        dx, dstate = np.empty((2, *gates.shape[:2], 3 * k), gates.dtype)
+        dh = np.zeros(h.shape, h.dtype)
+        run("gru_back", backward, gh, h, w, hidden, gates, dx, dstate, dh)
+        return dx, dh, weight_gradient(dstate, before(hidden, h, backward)), dstate.sum((0, 1))
     r, z, n, inner = [gates[..., j * k : (j + 1) * k] for j in range(4)]
     earlier = before(hidden, h, backward)
     to_z, to_n, to_r = (earlier - n) * z * (1 - z), (1 - z) * (1 - n * n), inner * r * (1 - r)
@@ -141,6 +189,10 @@ def gru_back(
 
 def plain(x: ndarray, h: ndarray, w: ndarray, relu: bool, backward: bool) -> ndarray:
     """All hidden states tanh(x + h w) or relu(x + h w)."""
+    if compiled(x, w):
+        hidden = np.empty_like(x, order="C")
+        run("plain", backward, x, h, w, relu, hidden)
+        return hidden
     hidden, states = np.array(x, order="C"), np.ascontiguousarray(w.T)
     product = np.empty_like(hidden[0])
     for t in steps(len(x), backward):
@@ -152,6 +204,10 @@ def plain(x: ndarray, h: ndarray, w: ndarray, relu: bool, backward: bool) -> nda
 
 def plain_back(gh: ndarray, h: ndarray, w: ndarray, hidden: ndarray, relu: bool, backward: bool) -> tuple[ndarray, ndarray, ndarray]:
     """The gradients of x, h and w, given those of the hidden states."""
+    if compiled(hidden, w):
+        dx, dh = np.empty_like(hidden), np.zeros(h.shape, h.dtype)
+        run("plain_back", backward, gh, w, hidden, relu, dx, dh)
+        return dx, dh, weight_gradient(dx, before(hidden, h, backward))
     dx = (hidden > 0).astype(hidden.dtype) if relu else 1 - hidden * hidden
     dh = np.zeros_like(h)
     for t in steps(len(hidden), not backward):

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.compiled import share
+from chainrule.kernels.batched import along
+from chainrule.kernels.compiled import loose, share
 from chainrule.kernels.threads import in_blocks
 
 ndarray = np.ndarray
@@ -55,9 +56,9 @@ def scan(a: Any, dim: int, products: bool = False, back: bool = False) -> np.nda
     shape = sides(a.shape, dim)
     y = np.empty_like(a)
     if shape[2] == 1:
-        work(room().scan_rows, a.reshape(shape[:2]), y.reshape(shape[:2]), products, back)
+        work(room().scan_rows, a.reshape(shape[:2]), loose(y.reshape(shape[:2])), products, back)
     else:
-        work(room().scan, a.reshape(shape), y.reshape(shape), products, back)
+        work(room().scan, a.reshape(shape), loose(y.reshape(shape)), products, back)
     return y
 
 
@@ -171,7 +172,7 @@ def gather(a: Any, index: np.ndarray, dim: int) -> np.ndarray | None:
     if at is None:
         return None
     y = np.empty(index.shape, a.dtype)
-    work(room().gather, a.reshape(-1, a.shape[-1]), at, y.reshape(-1, y.shape[-1]))
+    work(room().gather, a.reshape(-1, a.shape[-1]), at, loose(y.reshape(-1, y.shape[-1])))
     return y
 
 
@@ -182,7 +183,7 @@ def scatter_add(a: Any, index: np.ndarray, source: Any, dim: int) -> bool:
     at = rows_of(index, a.shape, dim)
     if at is None or source.dtype is not a.dtype:
         return False
-    work(room().scatter_add, a.reshape(-1, a.shape[-1]), at, np.ascontiguousarray(source).reshape(-1, source.shape[-1]))
+    work(room().scatter_add, loose(a.reshape(-1, a.shape[-1])), at, np.ascontiguousarray(source).reshape(-1, source.shape[-1]))
     return True
 
 
@@ -193,10 +194,11 @@ def transposed(a: np.ndarray, y: np.ndarray) -> bool:
     """y = a, if a is a matrix that lies in memory by columns and y one by rows; whether that was done."""
     if a.ndim != 2 or a.dtype is not y.dtype or not y.flags.c_contiguous or not worth(a.T):
         return False
-    work(room().transpose, a.T, y)
+    work(room().transpose, a.T, loose(y))
     return True
 
 
+@along
 def argsort(a: np.ndarray, dim: int, descending: bool) -> np.ndarray:
     """The stable argsort along `dim`; NaN counts as largest."""
     if a.size < FEW:

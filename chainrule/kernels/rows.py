@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule._core.silence import restore, silence
 from chainrule.kernels import compiled as compiled_kernels
+from chainrule.kernels.compiled import loose
 from chainrule.kernels.memory import keep_freed
 from chainrule.kernels.threads import in_blocks
 
@@ -67,7 +68,7 @@ def softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     if y is None and a.size >= WORTH:
         y = np.empty_like(a)
         if compiled(a):
-            run("softmax", a, y)
+            run("softmax", a, loose(y))
         else:
             in_rows(lambda s: softmax(a[s], y[s]), a)
         return y
@@ -91,7 +92,7 @@ def unsoftmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np
     if out is None and y.size >= WORTH:
         out = np.empty_like(y)
         if compiled(y):
-            run("unsoftmax", np.ascontiguousarray(g), y, out)
+            run("unsoftmax", np.ascontiguousarray(g), y, loose(out))
         else:
             in_rows(lambda s: unsoftmax(g[s], y[s], out[s]), y)
         return out
@@ -120,7 +121,7 @@ def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     if y is None and a.size >= WORTH:
         y = np.empty_like(a)
         if compiled(a):
-            run("log_softmax", a, y)
+            run("log_softmax", a, loose(y))
         else:
             in_rows(lambda s: log_softmax(a[s], y[s]), a)
         return y
@@ -153,7 +154,7 @@ def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -
     if out is None and y.size >= WORTH:
         out = np.empty_like(y)
         if compiled(y):
-            run("unlog_softmax", np.ascontiguousarray(g), y, out)
+            run("unlog_softmax", np.ascontiguousarray(g), y, loose(out))
         else:
             in_rows(lambda s: unlog_softmax(g[s], y[s], out[s]), y)
         return out

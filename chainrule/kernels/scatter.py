@@ -15,6 +15,7 @@ from chainrule._core import dtypes
 from chainrule.kernels import reductions
 
 FULL = slice(None)
+KEPT = 1 << 12  # elements of indices whose surroundings are worth remembering
 FEW = 64  # up to so many elements the calls cost more than what they do
 NARROW = (dtypes.float16.numpy, dtypes.bfloat16.numpy)  # NumPy has no indexed loops for them, and sums are better in float32
 
@@ -28,10 +29,24 @@ def strides_of(shape: tuple) -> list[int]:
     return strides
 
 
+@lru_cache(128)
+def starts(shape: tuple, among: tuple, dim: int) -> tuple[int, np.ndarray]:
+    """The flat step of dimension `dim` of an array of `shape`, and where indices of 0 there, of shape `among`, would point to."""
+    strides = strides_of(shape)
+    others = np.zeros((1,) * len(among), np.int64)
+    for d, n in enumerate(among):
+        if d != dim and n > 1:
+            others = others + np.arange(n).reshape((-1,) + (1,) * (len(among) - d - 1)) * strides[d]
+    return strides[dim], np.ascontiguousarray(np.broadcast_to(others, among))
+
+
 def positions(shape: tuple, index: np.ndarray, dim: int) -> np.ndarray:
     """The flat positions in a C-ordered array of `shape` of `a[i][j][index[i, j, k]]` (dim 2), for all i, j, k of `index`."""
     if index.ndim == 0 or not shape:
         return index.reshape(-1)
+    if index.size <= KEPT:
+        step, others = starts(shape, index.shape, dim)
+        return ((index if step == 1 else index * step) + others).reshape(-1)
     strides = strides_of(shape)
     place = index if strides[dim] == 1 else index * strides[dim]
     for d in range(index.ndim):
@@ -59,6 +74,9 @@ def gather(a: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     """`y[i, j, k] = a[i, j, index[i, j, k]]` (dim 2)."""
     if not index.size:
         return np.empty(index.shape, a.dtype)
+    if index.size <= KEPT and index.ndim == a.ndim > 0 and a.size <= 8 * index.size:
+        step, others = starts(a.shape, index.shape, dim)
+        return a.take((index if step == 1 else index * step) + others)
     found = reductions.gather(a, index, dim)
     if found is not None:
         return found
@@ -75,11 +93,8 @@ def scatter_into(a: np.ndarray, index: np.ndarray, source: Any, dim: int, ufunc:
         source = source[tuple([slice(n) for n in index.shape])]
     if ufunc is np.add and reductions.scatter_add(a, index, source, dim):
         return
-    if index.size <= FEW and index.ndim == a.ndim > 0 and (ufunc is None or a.dtype not in NARROW):
-        if ufunc is None:
-            a[mesh(index, dim)] = source
-        else:
-            ufunc.at(a, mesh(index, dim), source)
+    if index.size <= FEW and index.ndim == a.ndim > 0 and ufunc is None:
+        a[mesh(index, dim)] = source
         return
     if isinstance(source, np.ndarray) and source.ndim:
         source = source.reshape(-1)

@@ -42,11 +42,12 @@ def in_blocks(work: Callable[[slice], Any], rows: int, width: int, block: int = 
                 errors.append(error)
             done.put(None)
 
-    for _ in range(helpers):
-        pool.call(copy_context().run, take, helpers=1)
+    jobs = [pool.call(copy_context().run, take, helpers=1) for _ in range(helpers)]
     take()
     for _ in slices:  # nobody writes any more when this returns
         done.get()
+    for job in jobs:
+        job.clear()
     if errors:
         raise errors[0]
     return results

@@ -7,23 +7,29 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels.elementwise import ONES, clip, compiled, select, whole
+from chainrule.kernels.elementwise import COMPILED, MANY, ONES, clip, compiled, one_pass, select, whole
 from chainrule.ops.pointwise import exp, log1p, tanh, where
 from chainrule.ops.pointwise_form import pointwise
 from chainrule.ops.primitive import conjugate as conj, general
 from chainrule.ops.special import erf, sigmoid
 
 SQRT_HALF, INVERSE_SQRT_2PI, SQRT_2_OVER_PI = 0.7071067811865476, 0.3989422804014327, 0.7978845608028654
+ndarray, F32, TWENTY = np.ndarray, np.dtype(np.float32), np.full((), 20, np.float32)
 CUBIC = 0.044715  # of the tanh form of gelu
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
+@whole
 def positive_part(a: Any) -> Any:
     """max(a, 0)."""
+    if a.size >= MANY:
+        y = compiled("relu", a)
+        if y is not None:
+            return y
     return clip(a, 0, np.inf) if a.dtype.kind == "f" else np.maximum(a, a.dtype.type(0))
 
 
-relu = pointwise("relu", positive_part, "max(`input`, 0)", kinds="uif", noisy=True, a=lambda g, y: where(y <= 0, 0, g))
+relu = pointwise("relu", positive_part, "max(`input`, 0)", kinds="uif", noisy=True, a=one_pass("relu rule", lambda g, y: where(y <= 0, 0, g)))
 
 
 @general(a=lambda g, a, threshold: where(a <= threshold, 0, g), inputs=("a",))
@@ -106,14 +112,22 @@ def gelu_tanh_slope(a: Any) -> Any:
     return 0.5 * (1 + t) + 0.5 * a * (1 - t * t) * (SQRT_2_OVER_PI * (1 + 3 * CUBIC * square))
 
 
-gelu = pointwise("gelu", _gelu, "`input` times the normal distribution function", kinds="f", noisy=True, a=lambda a: gelu_slope(a))
+gelu = pointwise("gelu", _gelu, "`input` times the normal distribution function", kinds="f", noisy=True, a=one_pass("gelu rule", lambda a: gelu_slope(a)))
 gelu_tanh = pointwise("gelu_tanh", _gelu_tanh, "gelu's tanh approximation", kinds="f", noisy=True, node="GeluBackward0", a=gelu_tanh_slope)
 
 
 @whole
 def _silu(a: Any) -> Any:
-    y = compiled("silu", a)
-    return a / (np.exp(np.negative(a)) + ONES.get(a.dtype, 1)) if y is None else y
+    if a.size >= COMPILED:
+        y = compiled("silu", a)
+        if y is not None:
+            return y
+    y = np.negative(a)
+    if y.__class__ is not ndarray:
+        return a / (np.exp(y) + ONES.get(a.dtype, 1))
+    np.exp(y, y)
+    np.add(y, ONES.get(a.dtype, 1), y)
+    return np.divide(a, y, y)
 
 
 @whole
@@ -135,7 +149,7 @@ def silu_curve(a: Any, s: Any) -> Any:
     return s * (1 - s) * (2 + a * (1 - 2 * s))
 
 
-silu = pointwise("silu", _silu, "`input` * sigmoid(`input`)", result="float", kinds="fc", a=lambda a: silu_slope(a))
+silu = pointwise("silu", _silu, "`input` * sigmoid(`input`)", result="float", kinds="fc", a=one_pass("silu rule", lambda a: silu_slope(a)))
 
 
 def log_of_one_plus_exp(a: Any) -> Any:
@@ -155,12 +169,14 @@ mish = pointwise(
 )  # fmt: skip
 
 
-@general(a=lambda g, a, beta, threshold: softplus_cotangent(g, a, beta, threshold), elementwise=True)
+@general(a=one_pass("softplus rule", lambda g, a, beta, threshold: softplus_cotangent(g, a, beta, threshold)), elementwise=True)
 def softplus(a: Any, beta: float, threshold: float) -> Any:
     """log(1 + exp(beta a)) / beta, and a itself where beta a exceeds threshold."""
-    y = compiled("softplus", a) if beta == 1 and threshold == 20 else None  # in float32 that is x from there on
+    y = compiled("softplus", a) if a.size >= COMPILED and beta == 1 and threshold == 20 else None  # in float32 that is x from there on
     if y is not None:
         return y
+    if beta == 1 and threshold == 20 and a.__class__ is ndarray and a.dtype is F32:  # in both ways equal from there on
+        return np.maximum(np.log1p(np.exp(np.minimum(a, TWENTY))), a)
     scaled = a if beta == 1 else a * a.dtype.type(beta)
     token = silence()
     try:

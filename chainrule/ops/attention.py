@@ -71,7 +71,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, hi
             query._versions, query._versions[0], key._versions, key._versions[0], value._versions, value._versions[0],
         )  # fmt: skip
         node.guards = guards if bias is None else (*guards, bias._versions, bias._versions[0])
-        t._edge, t._tracked = node, True
+        t._edge, t._tracked, node.made = node, True, y.shape
     return t
 
 

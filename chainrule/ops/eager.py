@@ -104,7 +104,7 @@ def recording(op: Primitive) -> list[str]:
         for i, y in enumerate(op.outputs):
             inner.append(f"if {y}.dtype in _INEXACT: t_{y}._edge = _Output(node, {i}); t_{y}._tracked = True")
     else:
-        inner.append(f"t_{op.outputs[0]}._edge = node; t_{op.outputs[0]}._tracked = True")
+        inner.append(f"t_{op.outputs[0]}._edge = node; t_{op.outputs[0]}._tracked = True; node.made = {op.outputs[0]}.shape")
     if isinstance(op, Pointwise):
         inner += broadcasting(op)
     else:

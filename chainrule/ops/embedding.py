@@ -22,7 +22,7 @@ def back(g: Any, shape: tuple, index: Any, share: Any) -> Any:
 @linear(a=lambda g, a_shape, index, share: back(g, a_shape, index, share))
 def embedding(a: Any, index: Any, share: Any) -> Any:
     """The rows of a at `index`, of any shape."""
-    return a[index]
+    return a.take(index, 0) if a.__class__ is np.ndarray else a[index]
 
 
 def bag_vjp(g: Any, a: Any, a_shape: tuple, weight: Any, index: Any, bags: Any, factor: Any, share: Any, needs: tuple) -> tuple:

@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule.kernels import contraction
-from chainrule.kernels.elementwise import blockwise
+from chainrule.kernels.elementwise import MANY, blockwise
 from chainrule.ops import pointwise
 from chainrule.ops.primitive import Primitive, general, linear
 from chainrule.ops.reduce import sum, sum_to
@@ -47,8 +47,10 @@ def scale(a: Any, k: Any) -> Any:
 
 def product(a: np.ndarray, b: np.ndarray) -> Any:
     """NumPy's matmul; 2-byte floats are multiplied as float32, which has BLAS and keeps the sums exact enough."""
-    if a.dtype in NARROW:
+    if a.itemsize == 2 and a.dtype in NARROW:
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+    if a.__class__ is b.__class__ is np.ndarray and a.ndim <= 2 and b.ndim <= 2:  # less ado for small ones
+        return np.dot(a, b)
     return np.matmul(a, b)
 
 
@@ -108,6 +110,8 @@ def vecmat(a: Any, b: Any) -> Any:
 @linear(a=lambda g, b: mv(g, conj(b)), b=lambda g, a: vecmat(conj(a), g), node="MulBackward0")
 def outer(a: Any, b: Any) -> Any:
     """(n,) and (m,) to (n, m)."""
+    if a.__class__ is b.__class__ is np.ndarray and a.size * b.size < MANY:
+        return np.multiply(a[:, None], b)
     return blockwise(np.multiply, a[:, None], b)
 
 

@@ -132,7 +132,7 @@ def normalized(op: Primitive, input: Tensor, weight: Any, bias: Any, plan: Any, 
         node.saved = a, w, mean, rstd, plan, eps, a.shape, a.dtype
         guards: tuple = input._versions, input._versions[0]
         node.guards = guards if weight is None else (*guards, weight._versions, weight._versions[0])
-        t._edge, t._tracked = node, True
+        t._edge, t._tracked, node.made = node, True, y.shape
     return t, mean, variance, rstd
 
 

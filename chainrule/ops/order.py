@@ -97,16 +97,19 @@ def _mode(a: Any, dim: int, k: int) -> Any:
     return np.moveaxis(np.take_along_axis(order, longest, -1), -1, dim)
 
 
-def _place_of(find: Callable, sign: int) -> Callable:
+def _place_of(name: str, sign: int) -> Callable:
     def place_of(a: Any, dim: int, k: int) -> Any:
-        found = reductions.extremum_at(a, dim, sign)
-        return found[1] if found is not None else find(a, dim, keepdims=True)
+        if a.size >= reductions.WORTH:
+            found = reductions.extremum_at(a, dim, sign)
+            if found is not None:
+                return found[1]
+        return getattr(a, name)(dim, keepdims=True) if a.__class__ is np.ndarray else getattr(np, name)(a, dim, keepdims=True)
 
     return place_of
 
 
-max_dim = selecting("max", "MaxBackward0", _place_of(np.argmax, 1))
-min_dim = selecting("min", "MinBackward0", _place_of(np.argmin, -1))
+max_dim = selecting("max", "MaxBackward0", _place_of("argmax", 1))
+min_dim = selecting("min", "MinBackward0", _place_of("argmin", -1))
 kthvalue = selecting("kthvalue", "KthvalueBackward0", _smallest)
 median_dim = selecting("median", "MedianBackward1", _median)
 nanmedian_dim = selecting("nanmedian", "NanmedianBackward1", _nanmedian)

@@ -8,6 +8,8 @@ from typing import Any
 from chainrule._core import modes
 from chainrule.tensor import Tensor
 
+SILENT = frozenset((Tensor, float, int, bool, type(None)))  # of these types, arguments do not override
+
 
 def claims(value: Any) -> bool:
     """Whether a value overrides functions that it is given to."""
@@ -39,6 +41,12 @@ def overridden(function: Callable, args: tuple, kwargs: dict, relevant: tuple | 
     local = modes.local
     if not local.overrides:
         return False, None
+    if not (local.function_modes or kwargs or relevant):  # mostly nobody has a say
+        for v in args:
+            if v.__class__ not in SILENT:
+                break
+        else:
+            return False, None
     found = candidates((*args, *kwargs.values()) if relevant is None else relevant)
     types = tuple([type(v) for v in found])
     if local.function_modes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.elementwise import is_zero
 from chainrule.ops.index import rows
 from chainrule.ops.primitive import Primitive, linear
 
@@ -15,10 +18,23 @@ Sides = tuple[tuple[int, int], ...]
 @linear(a=lambda g, sides: crop(g, sides), jvp=lambda t, sides: constant_pad(t, sides, 0), node="ConstantPadNdBackward0")
 def constant_pad(a: Any, sides: Sides, value: Any) -> Any:
     """(before, behind) elements of `value` around each dimension; negative numbers cut elements away."""
-    y = np.full(tuple([n + p + q for n, (p, q) in zip(a.shape, sides, strict=True)]), value, a.dtype)
-    target = tuple([slice(max(p, 0), n + p + min(q, 0)) for n, (p, q) in zip(a.shape, sides, strict=True)])
-    y[target] = a[tuple([slice(max(-p, 0), n + min(q, 0)) for n, (p, q) in zip(a.shape, sides, strict=True)])]
+    shape, target, source = places_of(a.shape, sides)
+    y = np.zeros(shape, a.dtype) if is_zero(value) else np.full(shape, value, a.dtype)
+    y[target] = a[source]
     return y
+
+
+@lru_cache(256)
+def places_of(shape: tuple, sides: Sides) -> tuple[tuple, tuple, tuple]:
+    """The shape with `sides` around it, where in there the elements go, and which ones do."""
+    pairs = list(zip(shape, sides, strict=True))
+    target = tuple([slice(max(p, 0), n + p + min(q, 0)) for n, (p, q) in pairs])
+    return tuple([n + p + q for n, (p, q) in pairs]), target, tuple([slice(max(-p, 0), n + min(q, 0)) for n, (p, q) in pairs])
+
+
+def sides_of(pad: Sequence[int], rank: int) -> Sides:
+    """`pad`, (before, behind) of the last dimension, then of the one before it, ..., for each of `rank` dimensions."""
+    return ((0, 0),) * (rank - len(pad) // 2) + tuple(zip(pad[-2::-2], pad[::-2], strict=True))
 
 
 @linear(a=lambda g, sides: constant_pad(g, sides, 0), node="ConstantPadNdBackward0")

@@ -14,11 +14,15 @@ from chainrule.ops.primitive import Primitive, linear
 from chainrule.ops.shape import Layout, as_strided, cast, diagonal, expand, reshape, select, slice_dim, unexpand
 
 
+@lru_cache(64)
+def backwards(dims: tuple, rank: int) -> tuple:
+    return tuple([slice(None, None, -1) if d in dims else slice(None) for d in range(rank)])
+
+
 @linear(a=lambda g, dims: flip(g, dims))
 def flip(a: Any, dims: tuple) -> Any:
     """The elements of `dims` in reverse order."""
-    back = slice(None, None, -1)
-    turned = a[tuple([back if d in dims else slice(None) for d in range(a.ndim)])]
+    turned = a[backwards(dims, a.ndim)]
     return turned.copy() if a.size < MANY else copy_into(turned, np.empty(a.shape, a.dtype))
 
 
@@ -95,23 +99,6 @@ def tril(a: Any, diagonal: int) -> Any:
 def triu(a: Any, diagonal: int) -> Any:
     """The upper triangles of matrices, from `diagonal` on; zeros below."""
     return keep(a, below(a.shape, diagonal - 1), False)
-
-
-@linear(
-    a=lambda g, pad: constant_pad(g, tuple([-n for n in pad]), 0), jvp=lambda t, pad: constant_pad(t, pad, 0), node="ConstantPadNdBackward0"
-)
-def constant_pad(a: Any, pad: tuple, value: Any) -> Any:
-    """`value` around `a`: pad holds (before, after) of the last dimension, then of the one before it, ...; negative ones cut."""
-    lead = a.ndim - len(pad) // 2
-    sides = [(0, 0)] * lead + [pad[i : i + 2] for i in range(len(pad) - 2, -1, -2)]
-    shape = tuple([n + before + after for n, (before, after) in zip(a.shape, sides)])
-    y = np.full(shape, value, a.dtype)
-    inner, outer = [], []
-    for n, m, (before, after) in zip(a.shape, shape, sides):
-        inner.append(slice(max(-before, 0), max(n - max(-after, 0), 0)))
-        outer.append(slice(max(before, 0), max(m - max(after, 0), 0)))
-    y[tuple(outer)] = a[tuple(inner)]
-    return y
 
 
 def nothing(shape: tuple) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.kernels.elementwise import clip, select
+from chainrule.kernels.elementwise import MANY, clip, combined, compiled, one_pass, select, whole
 from chainrule.ops.pointwise_form import pointwise
 from chainrule.ops.primitive import conjugate as conj, general, linear
 from chainrule.tensor import Tensor
@@ -90,7 +90,7 @@ div = pointwise(
     "div", np.divide, "`input` divided by `other`", result="float", a=lambda g, b: g / conj(b), b=lambda g, a, b: -g * conj(a / b / b)
 )
 neg = pointwise("neg", np.negative, "the elements with their signs changed", kinds="uifc", check=no_bool, a=-1)
-abs = pointwise("abs", np.abs, "absolute values; the moduli of complex numbers", kinds="ifc", a=lambda g, a: g * sgn(a))
+abs = pointwise("abs", np.abs, "absolute values; the moduli of complex numbers", kinds="ifc", a=one_pass("abs rule", lambda g, a: g * sgn(a)))
 square = pointwise("square", np.square, "the elements squared", result="number", node="PowBackward0", a=lambda a: 2 * a)
 reciprocal = pointwise("reciprocal", np.reciprocal, "1 / `input`", result="float", a=lambda y: -(y * y))
 
@@ -154,8 +154,16 @@ log10 = pointwise("log10", np.log10, "logarithms to base 10", result="float", a=
 log1p = pointwise(
     "log1p", np.log1p, "log(1 + `input`), exact near 0", result="float", node="Log1PBackward0", a=lambda g, a: g / conj(a + 1)
 )
-sqrt = pointwise("sqrt", np.sqrt, "square roots", result="float", a=lambda g, y: g / conj(2 * y))
-rsqrt = pointwise("rsqrt", lambda a: np.reciprocal(np.sqrt(a)), "1 / sqrt(`input`)", result="float", a=lambda y: -0.5 * (y * y * y))
+sqrt = pointwise("sqrt", np.sqrt, "square roots", result="float", a=one_pass("sqrt rule", lambda g, y: g / conj(2 * y)))
+
+
+@whole
+def _rsqrt(a: Any) -> Any:
+    y = compiled("rsqrt", a) if a.size >= MANY else None
+    return np.reciprocal(np.sqrt(a)) if y is None else y
+
+
+rsqrt = pointwise("rsqrt", _rsqrt, "1 / sqrt(`input`)", result="float", a=one_pass("rsqrt rule", lambda y: -0.5 * (y * y * y)))
 
 
 def _logaddexp(a: Any, b: Any) -> Any:
@@ -223,7 +231,7 @@ acos = pointwise("acos", np.arccos, "arc cosines", result="float", a=lambda a: -
 atan = pointwise("atan", np.arctan, "arc tangents", result="float", a=lambda g, a: g / conj(a * a + 1))
 sinh = pointwise("sinh", np.sinh, "hyperbolic sines", result="float", a=lambda a: cosh(a))
 cosh = pointwise("cosh", np.cosh, "hyperbolic cosines", result="float", a=lambda a: sinh(a))
-tanh = pointwise("tanh", np.tanh, "hyperbolic tangents", result="float", a=lambda y: 1 - y * y)
+tanh = pointwise("tanh", np.tanh, "hyperbolic tangents", result="float", a=one_pass("tanh rule", lambda y: 1 - y * y))
 asinh = pointwise("asinh", np.arcsinh, "inverse hyperbolic sines", result="float", a=lambda a: rsqrt(a * a + 1))
 acosh = pointwise("acosh", np.arccosh, "inverse hyperbolic cosines", result="float", a=lambda a: rsqrt(a - 1) * rsqrt(a + 1))
 atanh = pointwise("atanh", np.arctanh, "inverse hyperbolic tangents", result="float", a=lambda a: 1 / (1 - a * a))
@@ -267,9 +275,11 @@ sinc = pointwise(
 
 
 def _integers_stay(round_float: Any) -> Any:
-    return lambda a: round_float(a) if a.dtype.kind not in "iu" else np.array(a)
+    def kernel(a: Any) -> Any:
+        return round_float(a) if a.dtype.kind not in "iu" else np.array(a)
 
-
+    kernel.ufunc = round_float  # type: ignore[attr-defined]
+    return kernel
 
 
 def _sign(a: Any) -> Any:
@@ -430,18 +440,37 @@ lerp = pointwise(
 )  # fmt: skip
 
 
+@whole
 def _lerp_scalar(a: Any, b: Any, c: Any) -> Any:
     near = abs_number(c) < 0.5
-    weight = np.asarray(c if near else 1 - c, a.dtype)
-    return a + weight * (b - a) if near else b - (b - a) * weight
+    if a.size >= MANY and a.__class__ is np.ndarray:
+        found = combined("lerp" if near else "lerp from the end", a, b, c if near else 1 - c)
+        if found is not None:
+            return found
+    weight, y = np.asarray(c if near else 1 - c, a.dtype), b - a
+    if y.__class__ is not np.ndarray:
+        return a + weight * y if near else b - y * weight
+    np.multiply(y, weight, y)
+    return np.add(a, y, y) if near else np.subtract(b, y, y)
 
 
 lerp_scalar = pointwise(
     "lerp", _lerp_scalar, node="LerpBackward0", noisy=True, arity=3, a=lambda g, c: g * conj(1 - c), b=lambda g, c: g * conj(c),
 )  # fmt: skip
+
+
+@whole
+def _addcmul(a: Any, b: Any, c: Any, d: Any) -> Any:
+    if a.__class__ is np.ndarray and a.size >= MANY:
+        found = combined("addcmul", a, b, c, d)
+        if found is not None:
+            return found
+    return a + b * c if d == 1 else a + a.dtype.type(d) * b * c
+
+
 addcmul = pointwise(
     "addcmul",
-    lambda a, b, c, d: a + b * c if d == 1 else a + a.dtype.type(d) * b * c,
+    _addcmul,
     noisy=True,
     arity=4,
     a=1,

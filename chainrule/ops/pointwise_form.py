@@ -81,7 +81,7 @@ class Pointwise(Primitive):
         if "g" not in names:
             names = ("g", *names)
             product = f"g * conjugate({product})" if conj else f"g * {product}"
-        return self.in_blocks(product, names)
+        return self.in_blocks(product, names, rule)
 
     def compile_function(self, operator: bool) -> Callable:
         """Write out the eager path for this op's number of inputs and what its rules save."""
@@ -159,7 +159,7 @@ class Pointwise(Primitive):
             else:
                 lines += [f"            {guards}"]
         lines += [
-            "        shape = y.shape",
+            "        node.made = shape = y.shape",
             "        if a.shape == shape and (b.__class__ is not ndarray or b.shape == shape): node.fix = None",
             "        else:",
             "            same = b.__class__ is not ndarray or b.shape == shape",
@@ -299,6 +299,7 @@ def quiet(kernel: Callable) -> Callable:
     scope = {"silence": silence, "restore": restore, "kernel": kernel}
     made: Any = postponed("silent", "kernel", names, names, lambda: [line.format(names) for line in lines], scope)
     made.quiet, made.whole = True, getattr(kernel, "whole", False)
+    made.ufunc = kernel if kernel.__class__ is np.ufunc else getattr(kernel, "ufunc", None)
     return made
 
 

@@ -32,7 +32,7 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, as_function, next_sequence
 from chainrule.kernels.batched import Batched
-from chainrule.kernels.elementwise import MANY, blockwise
+from chainrule.kernels.elementwise import MANY, blockwise, in_one_pass
 from chainrule.tensor import Tensor, adopt, sync
 
 ndarray = np.ndarray
@@ -208,6 +208,7 @@ class Primitive:
     """A differentiable op on carriers: a kernel, its rules, and the node class that its records get."""
 
     linear = False  # whether the op is linear in its inputs (as `linear` explains)
+    wanted: list | None = None  # what `look_ups` makes
     elementwise = False  # whether kernel and rules can be computed in blocks (`kernels.elementwise`)
 
     def __init__(
@@ -237,7 +238,7 @@ class Primitive:
 
     def compile_vjp(self, conj: bool) -> Any:
         """The node's `vjp(g, saved)` with its rules written out, one expression an input."""
-        scope = {"restore": restore, "conjugate": conjugate, "ndarray": ndarray, "MANY": MANY, "blockwise": blockwise}
+        scope = {"restore": restore, "conjugate": conjugate, "ndarray": ndarray, "MANY": MANY, "blockwise": blockwise, "in_one_pass": in_one_pass}
         return postponed("vjp", f"of {self.name}", "node, g, saved", "node, g, saved", lambda: self.vjp_lines(conj, scope), scope)
 
     def vjp_lines(self, conj: bool, scope: dict[str, Any]) -> list[str]:
@@ -269,12 +270,14 @@ class Primitive:
             return "g"
         names = argument_names(rule)
         given = ", ".join(names)
-        return self.in_blocks(f"d_{name}({given})", names) if self.elementwise else f"d_{name}({given})"
+        return self.in_blocks(f"d_{name}({given})", names, rule) if self.elementwise else f"d_{name}({given})"
 
     @staticmethod
-    def in_blocks(expression: str, names: Sequence[str]) -> str:
+    def in_blocks(expression: str, names: Sequence[str], rule: Callable) -> str:
         given = ", ".join(names)
-        return f"({expression} if few else blockwise(lambda {given}: {expression}, {given}))"
+        one_pass = getattr(rule, "one_pass", None)
+        way = "blockwise(" if one_pass is None else f"in_one_pass({one_pass!r}, "
+        return f"({expression} if few else {way}lambda {given}: {expression}, {given}))"
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}({', '.join(self.inputs)})>"
@@ -357,12 +360,13 @@ class Primitive:
         node.edges, node.fix, node.extra = tuple(edges), None, None
         saved: list = []
         guards: list = []
-        for name in self.saves:
-            readers = self.readers[name]
-            value: Any = None
-            if self.combined is not None or any(edges[self.inputs.index(r)] is not None for r in readers):
-                value = self.look_up(name, inputs, arrays, statics, outs, guards)
-            saved.append(value)
+        for name, readers in self.wanted or self.look_ups():
+            read = readers is None
+            for i in readers or ():
+                if edges[i] is not None:
+                    read = True
+                    break
+            saved.append(self.look_up(name, inputs, arrays, statics, outs, guards) if read else None)
         node.saved, node.guards = tuple(saved), tuple(guards)
         node.sequence = next_sequence()
         if several or self.variadic == "outputs":
@@ -371,8 +375,13 @@ class Primitive:
                 if t._data.dtype in INEXACT:
                     t._edge, t._tracked = Output(node, i), True
         elif outs[0]._data.dtype in INEXACT:
-            outs[0]._edge, outs[0]._tracked = node, True
+            outs[0]._edge, outs[0]._tracked, node.made = node, True, outs[0]._data.shape
         return node
+
+    def look_ups(self) -> list:
+        """For each name that a node saves, the inputs that it is saved for; None: for all."""
+        self.wanted = [(n, None if self.combined else [self.inputs.index(r) for r in self.readers[n]]) for n in self.saves]
+        return self.wanted
 
     def look_up(self, name: str, inputs: Sequence, arrays: tuple, statics: tuple, outs: list, guards: list) -> Any:
         """What a rule asks for by `name`; saved tensors add their version to `guards`."""
@@ -480,6 +489,8 @@ def note_forward(node: Node) -> None:
     while frames and frames[-1].filename.startswith(OWN_FILES):
         frames.pop()
     node.metadata["traceback_"] = frames.format()
+    if modes.local.modules:
+        node.metadata["modules_"] = modes.local.modules
     if modes.local.running is not None:
         node.metadata["parent_"] = modes.local.running
 

@@ -17,7 +17,8 @@ from chainrule.ops.primitive import conjugate as conj, general, linear
 from chainrule.ops.shape import expand, reshape, spread
 
 _add, _multiply, _max, _min = np.add.reduce, np.multiply.reduce, np.maximum.reduce, np.minimum.reduce
-F32 = np.dtype(np.float32)
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+FEW = 1 << 10  # elements whose squares can be added one after another
 HALVES = frozenset((dtypes.float16.numpy, dtypes.bfloat16.numpy))
 
 
@@ -176,6 +177,11 @@ def unfreedom(shape: tuple, dim: Any, correction: float) -> float:
 
 
 def variance(a: Any, dim: Any, correction: float, keepdim: bool) -> Any:
+    if dim is None and a.__class__ is np.ndarray and correction < a.size <= FEW and (a.dtype is F32 or a.dtype is F64):
+        d = a.reshape(-1)
+        d = d - _add(d) / a.dtype.type(a.size)
+        y = np.vecdot(d, d) / a.dtype.type(a.size - correction)
+        return y.reshape((1,) * a.ndim) if keepdim else y
     a = widened(a)
     m = average(a, dim, True)
     if dim is None and not keepdim and a.dtype.kind != "c":
@@ -205,13 +211,15 @@ def std_cotangent(g: Any, a: Any, y: Any, dim: Any, correction: float, keepdim: 
 @general(a=lambda g, a, dim, correction, keepdim: var_cotangent(g, a, dim, correction, keepdim))
 def var(a: Any, dim: Any, correction: float, keepdim: bool) -> Any:
     """The mean squared distance from the average, the sum divided by n - correction."""
-    return variance(a, dim, correction, keepdim).astype(real_type(a))
+    y = variance(a, dim, correction, keepdim)
+    return y if y.dtype is a.dtype else y.astype(real_type(a))
 
 
 @general(a=lambda g, a, y, dim, correction, keepdim: std_cotangent(g, a, y, dim, correction, keepdim))
 def std(a: Any, dim: Any, correction: float, keepdim: bool) -> Any:
     """The square root of `var`."""
-    return np.sqrt(variance(a, dim, correction, keepdim)).astype(real_type(a))
+    y = np.sqrt(variance(a, dim, correction, keepdim))
+    return y if y.dtype is a.dtype else y.astype(real_type(a))
 
 
 @general(

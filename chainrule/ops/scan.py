@@ -12,10 +12,14 @@ from chainrule.ops.primitive import Primitive, conjugate as conj, general, linea
 from chainrule.ops.reduce import sum, widened
 from chainrule.ops.shape import reshape
 
+F32 = np.dtype(np.float32)
+
 
 @linear(a=lambda g, dim: cumsum_back(g, dim))
 def cumsum(a: Any, dim: int) -> Any:
     """At each place the sum of what came so far."""
+    if a.dtype is F32 and a.size < reductions.WORTH:
+        return np.add.accumulate(a, dim)
     y = reductions.scan(a, dim)
     return np.add.accumulate(widened(a), dim).astype(a.dtype, copy=False) if y is None else y
 
@@ -30,6 +34,8 @@ def cumsum_back(a: Any, dim: int) -> Any:
 @general(a=lambda g, a, y, dim: cumprod_cotangent(g, a, y, dim))
 def cumprod(a: Any, dim: int) -> Any:
     """At each place the product of what came so far."""
+    if a.dtype is F32 and a.size < reductions.WORTH:
+        return np.multiply.accumulate(a, dim)
     y = reductions.scan(a, dim, products=True)
     return np.multiply.accumulate(widened(a), dim).astype(a.dtype, copy=False) if y is None else y
 

@@ -46,7 +46,7 @@ def look(view: Primitive, t: Tensor, array: np.ndarray, *statics: Any) -> Tensor
         node.edges, node.fix, node.extra, node.guards = (t._edge or t,), None, None, ()
         node.saved = (*statics, t._data.shape) if "a_shape" in view.saves else statics
         node.sequence = next_sequence()
-        y._tracked, y._edge = True, node
+        y._tracked, y._edge, node.made = True, node, array.shape
     else:
         y._tracked, y._edge = False, None
     return y
@@ -65,7 +65,7 @@ def derive(op: Primitive, t: Tensor, array: np.ndarray, *statics: Any) -> Tensor
         node.edges, node.fix, node.extra, node.guards = (t._edge or t,), None, None, ()
         node.saved = (*statics, t._data.shape) if "a_shape" in op.saves else statics if op.saves else ()
         node.sequence = next_sequence()
-        y._tracked, y._edge = True, node
+        y._tracked, y._edge, node.made = True, node, array.shape
     else:
         y._tracked, y._edge = False, None
     return y
@@ -96,15 +96,19 @@ def join(op: Primitive, tensors: Sequence[Tensor], array: np.ndarray, dim: int) 
     """The Tensor that `op(tensors, dim)` is, when `array` is what its kernel gives: the eager path of `cat` and `stack`."""
     if state.busy:
         return op.record(tensors, tuple([t._data for t in tensors]), (dim,), array)
-    edges = tuple([edge_of(t) for t in tensors])
     y = _new(Tensor)
     y._data, y._grad, y._base, y._versions = array, None, None, [0, 0]
-    if any([e is not None for e in edges]):
+    edges: Any = None
+    for t in tensors:
+        if t._tracked or t._base is not None:
+            edges = tuple([edge_of(t) for t in tensors])
+            break
+    if edges is not None and any([e is not None for e in edges]):
         node = _new(op.node)
         node.edges, node.fix, node.extra, node.guards = edges, None, None, ()
         node.saved = (dim, tuple([t._data.shape for t in tensors])) if "a_shape" in op.saves else (dim,)
         node.sequence = next_sequence()
-        y._tracked, y._edge = True, node
+        y._tracked, y._edge, node.made = True, node, array.shape
     else:
         y._tracked, y._edge = False, None
     return y

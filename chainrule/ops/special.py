@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels.elementwise import ONES, compiled, whole
+from chainrule.kernels.elementwise import COMPILED, ONES, compiled, one_pass, whole
 from chainrule.ops.pointwise import exp, log, missing, sgn, where
 from chainrule.ops.pointwise_form import Pointwise, pointwise
 from chainrule.ops.primitive import general
@@ -32,15 +32,31 @@ def scipy_kernel(name: str, count: int = 1) -> Callable:
     return (lambda a: compute(a)) if count == 1 else (lambda a, b: compute(a, b))
 
 
+def in_double(name: str) -> Callable:
+    """scipy.special's function of that name, computed in float64, for those whose float32 is less exact than PyTorch's."""
+    kernel = scipy_kernel(name)
+
+    def compute(a: Any) -> Any:
+        return kernel(a.astype(np.float64, copy=False)).astype(a.dtype, copy=False)
+
+    return compute
+
+
 @whole
 def sigmoid_kernel(a: Any) -> Any:
-    y = compiled("sigmoid", a)
-    if y is not None:
-        return y
-    return np.reciprocal(np.exp(np.negative(a)) + ONES.get(a.dtype, 1))
+    if a.size >= COMPILED:
+        y = compiled("sigmoid", a)
+        if y is not None:
+            return y
+    y = np.negative(a)
+    if y.__class__ is not np.ndarray:
+        return np.reciprocal(np.exp(y) + ONES.get(a.dtype, 1))
+    np.exp(y, y)
+    np.add(y, ONES.get(a.dtype, 1), y)
+    return np.reciprocal(y, y)
 
 
-sigmoid = pointwise("sigmoid", sigmoid_kernel, "1 / (1 + exp(-`input`))", result="float", a=lambda y: (1 - y) * y)
+sigmoid = pointwise("sigmoid", sigmoid_kernel, "1 / (1 + exp(-`input`))", result="float", a=one_pass("sigmoid rule", lambda y: (1 - y) * y))
 _erf = scipy_kernel("erf")
 
 
@@ -53,7 +69,7 @@ def erf_kernel(a: Any) -> Any:
 erf = pointwise("erf", erf_kernel, "the error function", result="float", kinds="buif", a=lambda a: (2 / SQRT_PI) * exp(-(a * a)))
 erfc = pointwise("erfc", scipy_kernel("erfc"), "1 - erf(`input`)", result="float", kinds="buif", a=lambda a: (-2 / SQRT_PI) * exp(-(a * a)))
 erfinv = pointwise(
-    "erfinv", scipy_kernel("erfinv"), "the inverse of `erf`", result="float", kinds="buif", a=lambda y: (SQRT_PI / 2) * exp(y * y)
+    "erfinv", in_double("erfinv"), "the inverse of `erf`", result="float", kinds="buif", a=lambda y: (SQRT_PI / 2) * exp(y * y)
 )
 _gammaln = scipy_kernel("gammaln")
 lgamma = pointwise(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.ops.pointwise import sqrt, where
-from chainrule.optim.elementwise import Elementwise, Rule
+from chainrule.optim.elementwise import Elementwise, Rule, sign_and_decay
 from chainrule.optim.optimizer import ParamsT, check_fused, check_options
 from chainrule.tensor import Tensor
 
@@ -64,3 +64,11 @@ class Adam(Elementwise):
             p -= size * m / (sqrt(v) / scale + eps)
 
         return update
+
+    def compiled(self, group: dict, state: dict, step: float) -> tuple[str, tuple[float, ...]] | None:
+        if group["amsgrad"]:
+            return None
+        (beta1, beta2), lr = group["betas"], group["lr"]
+        shrink = 1 - lr * group["weight_decay"] if group["decoupled_weight_decay"] else 1.0
+        size, scale = lr / (1 - beta1**step), (1 - beta2**step) ** -0.5
+        return "adam", (*sign_and_decay(group), shrink, 1 - beta1, beta2, 1 - beta2, size, scale, group["eps"])

@@ -2,7 +2,8 @@
 
 An elementwise optimizer states its formula once, as `rule(...)`: a function of the parameter, its gradient and its buffers that writes
 into them with operators. It gets arrays, or Tensors when `differentiable` asks for a step that autograd follows. Long arrays are
-fed to it in blocks that fit the cache, so that its temporary results never travel to memory.
+fed to it in blocks that fit the cache, so that its temporary results never travel to memory. Some have a compiled twin besides, which
+steps all parameters in one pass: they name it and its numbers in `compiled`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import modes
+from chainrule.kernels import optimizer as kernels
+from chainrule.kernels.threads import in_blocks
 from chainrule.ops.shape import view_as_real
 from chainrule.optim.optimizer import FUSED_DEVICES, Optimizer, number, scalar
 from chainrule.tensor import Tensor, wrap
@@ -33,17 +36,26 @@ class Separate(Optimizer):
             loss = with_grad(closure)
         before = modes.set_grad(bool(self.defaults.get("differentiable")))
         try:
+            jobs: list[kernels.Job] = []
             for group in self.param_groups:
                 options = group if group.get("differentiable") else {name: plain(value) for name, value in group.items()}
                 for p in group["params"]:
-                    if p._grad is not None:
-                        self.advance(options, p, p._grad)
+                    if p._grad is not None and (job := self.advance(options, p, p._grad)) is not None:
+                        jobs.append(job)
+            if sum([job.arrays[0].size for job in jobs]) >= kernels.WORTH:
+                kernels.run(jobs)
+            else:
+                for job in jobs:
+                    job.rule(*job.arrays)
         finally:
             modes.set_grad(before)
         return loss
 
-    def advance(self, group: dict, p: Tensor, g: Tensor) -> None:
-        """One parameter's step; `group` holds plain numbers where the user's holds tensors, unless the step is differentiable."""
+    def advance(self, group: dict, p: Tensor, g: Tensor) -> kernels.Job | None:
+        """One parameter's step, or what a compiled kernel has to do for it, with all others in the end.
+
+        `group` holds plain numbers where the user's holds tensors, unless the step is differentiable.
+        """
         raise NotImplementedError
 
 
@@ -64,6 +76,10 @@ class Elementwise(Separate):
         """The change at this `step` (1, 2, ...), as `update(p, g, *buffers)`. A buffer that is yet to be made is not in `state`."""
         raise NotImplementedError
 
+    def compiled(self, group: dict, state: dict, step: float) -> tuple[str, tuple[float, ...]] | None:
+        """The kernel in `kernels.optimizer_numba` for the same change, and its numbers; None if there is none."""
+        return None
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         for group in self.param_groups:
@@ -73,7 +89,7 @@ class Elementwise(Separate):
             if isinstance(held, dict) and "step" in held and not isinstance(held["step"], Tensor):
                 held["step"] = scalar(float(held["step"]))  # written by an old PyTorch
 
-    def advance(self, group: dict, p: Tensor, g: Tensor) -> None:
+    def advance(self, group: dict, p: Tensor, g: Tensor) -> kernels.Job | None:
         names = self.buffers(group)
         state = self.state[p] if names or self.counts else {}
         if not state and (names or self.counts):
@@ -85,7 +101,10 @@ class Elementwise(Separate):
             state.update(self.begin(group, p))
         if group.get("capturable"):
             raise AssertionError(f"If capturable=True, params and state_steps must be on supported devices: {CAPTURABLE_DEVICES}.")
-        update = adjusted(group, self.rule(group, state, counted(state["step"]) if self.counts else 0.0))
+        step = counted(state["step"]) if self.counts else 0.0
+        update, twin = adjusted(group, self.rule(group, state, step)), None
+        if not group.get("differentiable"):
+            twin = self.compiled(group, state, step)
         for name in names:
             if state.get(name) is None:
                 state[name] = wrap(np.zeros_like(p._data))
@@ -93,11 +112,20 @@ class Elementwise(Separate):
             for name in names:
                 state[name] = state[name].clone()  # what this step's graph saves, the next step will not touch
             update(*as_real(p, g, *[state[name] for name in names]))
-            return
-        blockwise(update, as_real(p._data, g._data, *[state[name]._data for name in names]))
+            return None
         p._versions[0] += 1
         for name in names:
             state[name]._versions[0] += 1
+        arrays = as_real(p._data, g._data, *[state[name]._data for name in names])
+        if twin is not None and kernels.alike(arrays):
+            return kernels.Job(*twin, arrays, update)
+        blockwise(update, arrays)
+        return None
+
+
+def sign_and_decay(group: dict) -> tuple[float, float]:
+    """The first numbers of every kernel: what g is multiplied by, and how much of p is added to it."""
+    return -1.0 if group["maximize"] else 1.0, 0.0 if group.get("decoupled_weight_decay") else group["weight_decay"]
 
 
 def counted(count: Tensor) -> float:
@@ -132,14 +160,12 @@ def adjusted(group: dict, update: Rule) -> Rule:
 def blockwise(update: Rule, arrays: list[np.ndarray]) -> None:
     """Run the rule on the arrays, in blocks if they are long and lie in memory alike."""
     size = arrays[0].size
-    if size > 2 * BLOCK:
-        for order in ("C_CONTIGUOUS", "F_CONTIGUOUS"):
-            if all([a.flags[order] for a in arrays]):
-                flat = [(a if order[0] == "C" else a.T).reshape(-1) for a in arrays]
-                for start in range(0, size, BLOCK):
-                    update(*[a[start : start + BLOCK] for a in flat])
-                return
-    update(*arrays)
+    order = next((order for order in "CF" if all([a.flags[f"{order}_CONTIGUOUS"] for a in arrays])), None)
+    if size <= 2 * BLOCK or order is None:
+        update(*arrays)
+        return
+    flat = [(a if order == "C" else a.T).reshape(-1) for a in arrays]
+    in_blocks(lambda place: update(*[a[place] for a in flat]), size, 1, BLOCK)
 
 
 def as_real(*carriers: Any) -> list:

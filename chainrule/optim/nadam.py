@@ -19,7 +19,7 @@ class NAdam(Elementwise):
         >>> w = tensor([1.0, -2.0], requires_grad=True)
         >>> optimizer = NAdam([w], lr=0.1)
         >>> (w * w).sum().backward(); optimizer.step(); w
-        tensor([ 0.8569, -1.8569], requires_grad=True)
+        tensor([ 0.8944, -1.8944], requires_grad=True)
     """
 
     def __init__(

@@ -303,13 +303,9 @@ def replaced(value: Any, other: Any) -> Any:
 def type_name(value: Any) -> str:
     """The name of a value's type as PyTorch's messages write it."""
     kind = type(value)
-    if kind is Tensor:
-        return dtypes_name(value)
+    if isinstance(value, Tensor):
+        return f"torch.{dtypes.LEGACY[value.dtype]}Tensor"
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__.replace('chainrule', 'torch')}.{kind.__qualname__}"
-
-
-def dtypes_name(t: Tensor) -> str:
-    return f"torch.{dtypes.LEGACY[t.dtype]}Tensor"
 
 
 def scalar(value: float, single: Any = False) -> Tensor:

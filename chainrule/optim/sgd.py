@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.optim.elementwise import Elementwise, Rule
+from chainrule.optim.elementwise import Elementwise, Rule, sign_and_decay
 from chainrule.optim.optimizer import ParamsT, check_fused, check_lr, number
 from chainrule.tensor import Tensor
 
@@ -65,3 +65,10 @@ class SGD(Elementwise):
             p -= lr * (g + momentum * v if nesterov else v)
 
         return update
+
+    def compiled(self, group: dict, state: dict, step: float) -> tuple[str, tuple[float, ...]] | None:
+        lr, momentum = group["lr"], group["momentum"]
+        if momentum == 0:
+            return "descend", (*sign_and_decay(group), lr)
+        first = state.get("momentum_buffer") is None
+        return "momentum", (*sign_and_decay(group), lr, momentum, 1 - group["dampening"], first, group["nesterov"])

@@ -124,8 +124,8 @@ def autocast_now() -> Callable[[], AbstractContextManager]:
     """What makes a context with the autocast settings of now."""
     from chainrule.amp import autocast_mode as amp
 
-    settings = {"dtype": amp.get_autocast_dtype("cpu"), "cache_enabled": amp.is_autocast_cache_enabled()}
-    return partial(amp.autocast, "cpu", enabled=amp.is_autocast_enabled("cpu"), **settings)
+    dtype, enabled = amp.get_autocast_dtype("cpu"), amp.is_autocast_enabled("cpu")
+    return partial(amp.autocast, "cpu", dtype, enabled, amp.is_autocast_cache_enabled())
 
 
 @contextmanager

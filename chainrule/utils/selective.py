@@ -144,6 +144,8 @@ def create_selective_checkpoint_contexts(policy_fn_or_list: Any, allow_cache_ent
     place, unless `allow_cache_entry_mutation`.
 
     Example:
+        >>> from functools import partial
+        >>> from chainrule.utils.checkpoint import checkpoint
         >>> contexts = partial(create_selective_checkpoint_contexts, [torch.ops.aten.mm.default])
         >>> x = ones(2, 2, requires_grad=True)
         >>> checkpoint(lambda x: (x @ x).sin(), x, use_reentrant=False, context_fn=contexts).sum().backward()

@@ -1,5 +1,9 @@
-"""Pictures of computational graphs: `graph(loss, model.named_parameters()).save("graph.svg")`."""
+"""Graphs to look at: `graph(loss, model.named_parameters()).save("graph.svg")` draws one, `step(loss)` walks backward through it.
+
+`with watch(model): loss = ...` has the picture show the modules and lines of source that made each node.
+"""
 
 from chainrule.viz.graph import Graph, Node, graph, save
+from chainrule.viz.modules import Group, watch
 
-__all__ = ["Graph", "Node", "graph", "save"]
+__all__ = ["Graph", "Group", "Node", "graph", "save", "watch"]

@@ -23,7 +23,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
 
     Example:
         >>> pairwise_distance(tensor([[3., 0.]]), tensor([[0., 4.]]))
-        tensor([5.0000])
+        tensor([5.])
     """
     require_tensor("pairwise_distance", x1, "x1")
     require_tensor("pairwise_distance", x2, "x2", 2)

@@ -80,6 +80,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
     if ta or tw or tc:
         node = _new(Affine)
         node.fix = node.extra = None
+        node.made = y.shape
         node.sequence = next_sequence()
         node.edges = (
             (bias._edge or bias) if tc else None,

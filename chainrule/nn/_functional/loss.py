@@ -67,6 +67,7 @@ def mean_of(losses: np.ndarray, edge: Any, target: Tensor, shape: tuple) -> Tens
     if edge is not None:
         t._edge = node = _new(MeanNll)
         node.fix = node.extra = None
+        node.made = ()
         node.edges, node.saved, node.sequence = (edge, None, None), (target._data, None, -100, "mean", shape), next_sequence()
         versions = target._versions
         node.guards = (versions, versions[0])
@@ -86,6 +87,7 @@ def mean_entropy(input: Tensor, target: Tensor) -> Tensor:
     y = rows.log_softmax(a)
     soft = _new(log_softmax.node)
     soft.fix = soft.extra = None
+    soft.made = shape
     soft.edges, soft.saved, soft.guards, soft.sequence = (input._edge or input,), (y, (1,)), (), next_sequence()
     return mean_of(y[ops.arange(n), classes], soft, target, shape)
 

@@ -123,7 +123,10 @@ def multi_margin_loss(
     single = input._data.ndim < 2
     n, classes = x._data.shape
     if not classes or target._data.ndim > 1 or target._data.size != n:
-        raise RuntimeError(f"inconsistent target size, expected {n} but got {list(target._data.shape)}")
+        raise RuntimeError(
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+            f"Expected target size [{n}], but got {list(target._data.shape)}. Input has shape {list(input._data.shape)}."
+        )
     if weight is not None and weight._data.size != classes:
         raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight._data.shape)}")
     require_floating("multi_margin_loss", "multi_margin_loss", x)

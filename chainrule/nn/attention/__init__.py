@@ -41,8 +41,11 @@ def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = Fa
     """Within, attention is computed in one of these ways only; their order does not matter here.
 
     Example:
+        >>> q = k = v = ones(1, 2, 4, 8)
         >>> with sdpa_kernel(SDPBackend.MATH):
-        ...     scaled_dot_product_attention(q, k, v)
+        ...     y = scaled_dot_product_attention(q, k, v)
+        >>> y.shape
+        torch.Size([1, 2, 4, 8])
     """
     if not isinstance(backends, (list, SDPBackend)):
         raise AssertionError(

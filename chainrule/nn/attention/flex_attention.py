@@ -54,7 +54,9 @@ def flex_attention(
 
     Example:
         >>> causal = create_block_mask(lambda b, h, q, k: q >= k, None, None, 64, 64)
-        >>> flex_attention(q, k, v, score_mod=lambda score, b, h, i, j: score - (i - j) * 0.1, block_mask=causal)
+        >>> q = k = v = ones(1, 2, 64, 8)
+        >>> flex_attention(q, k, v, score_mod=lambda score, b, h, i, j: score - (i - j) * 0.1, block_mask=causal).shape
+        torch.Size([1, 2, 64, 8])
     """
     check(query, key, value, enable_gqa)
     q: Any = query

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule._core.types import CPU, require_cpu
 from chainrule.autograd.grad_mode import no_grad
-from chainrule.functions.creation import element
+from chainrule.functions.creation import element, sizes
 from chainrule.nn import functional as F, init
 from chainrule.nn.modules.lazy import LazyModuleMixin
 from chainrule.nn.modules.module import Module
@@ -23,7 +23,7 @@ def parameter(shape: tuple, device: Any = None, dtype: Any = None) -> Any:
     """An uninitialised Parameter."""
     if device is not None and device is not CPU:
         require_cpu(device)
-    return adopt(Parameter, np.empty(shape, element(dtype))).requires_grad_()
+    return adopt(Parameter, np.empty(sizes("empty", (shape,)), element(dtype))).requires_grad_()
 
 
 def uniform_by_fan(weight: Tensor, bias: Tensor | None) -> None:

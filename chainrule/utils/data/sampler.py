@@ -148,7 +148,7 @@ class BatchSampler(Sampler[list]):
 
 
 class DistributedSampler(Sampler[int]):
-    """The share of one process out of `num_replicas`: every `num_replicas`th index of an order that all agree on.
+    """The share of one process out of `num_replicas`: one index in so many, of an order that all agree on.
 
     Call `set_epoch` before each epoch, so that the order changes. What does not divide evenly is repeated, or left out if `drop_last`.
 
