@@ -27,8 +27,8 @@ bench: .venv/.with-test  ## the speed table, as ratios to PyTorch
 bench-ops: .venv/.with-test  ## about 70 operators in three sizes, as ratios to PyTorch
 	$(BIN)/python benchmarks/operators.py
 
-docs: .venv/.with-docs  ## the site, into site/; its chapters are run while it is built
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto docs site
+docs: .venv/.with-docs  ## the site, site/html/index.html; its chapters are run while it is built
+	$(BIN)/python -m sphinx --keep-going --quiet docs site/html
 
 # One stamp for each set of extras; a change of pyproject.toml makes it stale.
 .venv/.with-%: pyproject.toml

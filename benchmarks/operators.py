@@ -2,7 +2,7 @@
 
 A ratio is chainrule's time over PyTorch's, below 1 where chainrule is faster. Each library has a process of its own, for chainrule
 sets the C library's allocator so that large arrays are cheap, which in one process would speed PyTorch as well. The two work in turns
-of a few milliseconds, with two threads each, and wait for each other. What else a machine does only ever adds to a time, so that a
+of a few milliseconds, with two threads each (`--threads`), and wait for each other. What else a machine does only ever adds to a time, so that a
 library's figure is the lower quartile of its turns.
 
     python benchmarks/operators.py --only add,sum --sizes small,large
@@ -14,6 +14,7 @@ import argparse
 import importlib
 import importlib.metadata
 import multiprocessing
+import os
 import platform
 import statistics
 import time
@@ -188,10 +189,10 @@ def turn(work: Callable, calls: int) -> float:
 class Side:
     """A library at work in a process of its own."""
 
-    def __init__(self, library: str) -> None:
+    def __init__(self, library: str, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(library, theirs), daemon=True)
+        self.process = context.Process(target=serve, args=(library, threads, theirs), daemon=True)
         self.process.start()
 
     def ask(self, *question: Any) -> float:
@@ -204,10 +205,10 @@ class Side:
         self.process.join()
 
 
-def serve(library: str, line: Any) -> None:
+def serve(library: str, threads: int, line: Any) -> None:
     """Do as `Side.ask` says until there is no more."""
     torch = importlib.import_module(library)
-    torch.set_num_threads(2)
+    torch.set_num_threads(threads)
     rows = {row.name: row for row in ROWS}
     work: Callable = int
     while (question := line.recv()) is not None:
@@ -233,12 +234,17 @@ def compare(sides: Sequence[Side], row: Row, size: str, backward: bool) -> tuple
     return mine, other
 
 
+def load() -> str:
+    """How much else the machine does, where that can be known."""
+    return f", load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores" if hasattr(os, "getloadavg") else ""
+
+
 def words(seconds: float) -> str:
     return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.2f} ms"
 
 
-def report(names: Sequence[str] | None, sizes: Sequence[str]) -> list[str]:
-    sides = Side("chainrule"), Side("torch")
+def report(names: Sequence[str] | None, sizes: Sequence[str], threads: int) -> list[str]:
+    sides = Side("chainrule", threads), Side("torch", threads)
     ratios: dict[str, list[float]] = {size: [] for size in sizes}
     above: list[tuple[float, str]] = []
     head = ["operator"] + [f"{s}, {d}" for s in sizes for d in ("forward", "both")]
@@ -263,13 +269,15 @@ def report(names: Sequence[str] | None, sizes: Sequence[str]) -> list[str]:
     for side in sides:
         side.close()
     every = [r for found in ratios.values() for r in found]
+    middles = ", ".join([f"{size} {statistics.median(found):.2f}" for size, found in ratios.items()])
     summary = [
         f"# Operators: chainrule against PyTorch {importlib.metadata.version('torch')}",
         "",
-        f"{platform.machine()}, Python {platform.python_version()}, two threads each. Ratios of times, chainrule / PyTorch: below 1 is "
-        f"better. Inputs are square float32 matrices of {', '.join(str(SIZES[s]) for s in sizes)} rows.",
+        f"{platform.machine()}, Python {platform.python_version()}, {threads} thread{'s' * (threads > 1)} each{load()}. Ratios of times, "
+        "chainrule / PyTorch: below 1 is better. Inputs are square float32 matrices of "
+        f"{', '.join([str(SIZES[s]) for s in sizes])} rows.",
         "",
-        f"Median {statistics.median(every):.2f} (goal {MIDDLE}; {', '.join(f'{s} {statistics.median(r):.2f}' for s, r in ratios.items())}); "
+        f"{len(lines) - 2} operators. Median {statistics.median(every):.2f} (goal {MIDDLE}; {middles}); "
         f"{len(above)} of {len(every)} above {GOAL}.",
         "",
     ]
@@ -280,9 +288,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="names of operators, with commas between")
     parser.add_argument("--sizes", default=",".join(SIZES), help="some of " + ", ".join(SIZES))
+    parser.add_argument("--threads", type=int, default=2, help="threads of each library; one is steadier on a busy machine")
     given = parser.parse_args()
     start = time.perf_counter()
-    lines = report(given.only and given.only.split(","), given.sizes.split(","))
+    lines = report(given.only and given.only.split(","), given.sizes.split(","), given.threads)
     print("\n".join([*lines[:6], *[line for line in lines if line.startswith("- ")]]))
     print(f"{time.perf_counter() - start:.0f} s")
     if not given.only and given.sizes == ",".join(SIZES):

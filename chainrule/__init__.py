@@ -54,8 +54,8 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.
 _SUBMODULES = (
     "nn", "optim", "linalg", "random", "distributions", "futures", "fx", "utils", "vision", "viz", "special", "fft", "signal", "masked",
     "_C", "_dynamo", "func", "functional", "overrides", "hub", "library", "return_types", "types", "testing", "serialization",
-    "accelerator", "amp", "backends", "compiler", "cpu", "cuda", "distributed", "jit", "mps", "multiprocessing", "profiler", "quasirandom", "settings",
-    "torch_version", "version", "xpu",
+    "accelerator", "amp", "backends", "compiler", "cpu", "cuda", "distributed", "jit", "mps", "multiprocessing", "profiler",
+    "quasirandom", "settings", "torch_version", "version", "xpu",
 )  # fmt: skip
 _ROOMS = {  # functions of rooms that a first import need not pay for
     "serialization": "save load",

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 
+def stated() -> list[tuple[Any, str]]:
+    """Every compiled kernel with each of the types that it is stated for."""
+    for room in sorted(p.stem for p in (Path(__file__).parent / "kernels").glob("*_numba.py")):
+        import_module(f"chainrule.kernels.{room}")
+    from chainrule.kernels.compile_numba import STATED
+
+    return [(compiled, types) for compiled, signatures in STATED for types in signatures]
+
+
 def warm_up() -> None:
     """Compile all kernels for all types that they are stated for."""
-    rooms = sorted(p.stem for p in (Path(__file__).parent / "kernels").glob("*_numba.py"))
-    for room in rooms:
-        import_module(f"chainrule.kernels.{room}")
-    from chainrule.kernels.compile_numba import STATED, Notice
+    jobs = stated()
+    from chainrule.kernels.compile_numba import Notice
 
     Notice.said = True
-    jobs = [(compiled, types) for compiled, signatures in STATED for types in signatures]
     for compiled, types in tqdm(jobs, desc="chainrule: compiling kernels", unit="kernel"):
         compiled.compile(types)
 

@@ -1,4 +1,4 @@
-"""How Sphinx builds this site: `make docs`, and the pages are in site/."""
+"""How Sphinx builds this site: `make docs`, and the pages are in site/html, the executed chapters in site/jupyter_execute."""
 
 import sys
 from pathlib import Path

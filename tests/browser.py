@@ -16,14 +16,14 @@ FLAGS = (
 
 def find():
     """The path of a browser, or None."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
+    return next(filter(None, map(shutil.which, NAMES)), None) if os.name == "posix" else None
 
 
 class Browser:
     """One page in one browser; `with Browser() as page: page.open(path)`."""
 
     def __init__(self, width=1280, height=800):
-        self.size, self.number, self.problems = (width, height), 0, []
+        self.size, self.number, self.problems, self.loaded = (width, height), 0, [], False
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -66,6 +66,8 @@ class Browser:
             self.rest += more
         message, _, self.rest = self.rest.partition(b"\0")
         message = json.loads(message)
+        if message.get("method") == "Page.loadEventFired":
+            self.loaded = True
         if message.get("method") == "Runtime.exceptionThrown":
             details = message["params"]["exceptionDetails"]
             self.problems.append(details.get("exception", {}).get("description", details["text"]))
@@ -85,9 +87,10 @@ class Browser:
                 return message["result"]
 
     def open(self, path):
+        self.loaded = False
         self.send("Page.navigate", url=path.resolve().as_uri())
-        while self.receive().get("method") != "Page.loadEventFired":
-            pass
+        while not self.loaded:
+            self.receive()
 
     def run(self, expression):
         """The value of a JavaScript expression."""

@@ -126,7 +126,7 @@ def compare_gradients(call: Callable, stacks: list, dims: tuple, example: Callab
 
 def compared(entry: Any) -> bool:
     """Whether vmap of the entry can be compared with a loop."""
-    return entry.name not in DYNAMIC and entry.name.split(".")[-1] not in RANDOM
+    return bool(entry.dtypes) and entry.name not in DYNAMIC and entry.name.split(".")[-1] not in RANDOM
 
 
 def show_why() -> None:
@@ -166,13 +166,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    failing = 0
+    failing = looping = count = 0
     if options.why:
         show_why()
     for entry in opdb.ENTRIES:
         if options.names and entry.name not in options.names or not compared(entry):
             continue
         before = set(calls.looped)
+        count += 1
         try:
             problems = run(entry, options.samples, not options.values)
         except Exception as error:
@@ -180,10 +181,13 @@ def main() -> None:
         new = sorted(calls.looped - before)
         if problems or new:
             failing += bool(problems)
+            looping += bool(new)
             print(f"{entry.name} {entry.variant_test_name}".strip(), f"[loops: {', '.join(new)}]" if new else "", flush=True)
             for p in problems[:2]:
                 print("    ", p, flush=True)
-    print(f"{failing} entries fail; no batching rule: {', '.join(sorted(calls.looped))}")
+    share = 100 * (count - failing) / max(count, 1)
+    print(f"{count} entries, {failing} fail: {share:.1f} % pass; {looping} go example by example, for these have no rule:")
+    print(", ".join(sorted(calls.looped)))
 
 
 if __name__ == "__main__":

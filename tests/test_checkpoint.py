@@ -190,7 +190,61 @@ def module(torch):
     return x.grad, [p.grad for p in net.parameters()]
 
 
+def under_autocast(torch, use_reentrant):
+    seen = []
+
+    def f(x):
+        y = x @ x
+        seen.append(str(y.dtype))
+        return y
+
+    x = leaf(torch, 2, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = of(torch).checkpoint(f, x, use_reentrant=use_reentrant)
+    y.sum().backward()
+    return seen, x.grad.dtype
+
+
+def once_for_two(torch):
+    """Two backward passes through parts of one checkpoint, in a group."""
+    calls = []
+    x = leaf(torch, 2)
+
+    def f(x):
+        calls.append(0)
+        return x.exp(), x.sin().exp()
+
+    a, b = of(torch).checkpoint(f, x, use_reentrant=False, early_stop=False)
+    with of(torch).GraphExecGroup():
+        a.sum().backward(retain_graph=True)
+        b.sum().backward()
+    return len(calls), x.grad
+
+
+def more_the_second_time(torch):
+    calls = []
+
+    def f(x):
+        calls.append(0)
+        return x.exp().sin() if len(calls) == 1 else x.exp().sin().cos()
+
+    of(torch).checkpoint(f, leaf(torch, 2), use_reentrant=False, early_stop=False).sum().backward()
+
+
+def packing_fails(torch):
+    def pack(t):
+        raise ValueError("no room")
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        return leaf(torch, 2) * leaf(torch, 2)
+
+
 OTHERS = {
+    "autocast": lambda torch: under_autocast(torch, False),
+    "autocast, reentrant": lambda torch: under_autocast(torch, True),
+    "group": once_for_two,
+    "packing fails": packing_fails,
+    "names": lambda torch: [name for name in oracle.utils.checkpoint.__all__ if not hasattr(of(torch), name)],
     "early stop": counted,
     "no early stop": lambda torch: counted(torch, early_stop=False),
     "early stop on": lambda torch: stopped_by_context(torch, True),
@@ -210,6 +264,26 @@ def test_others(program):
 def test_other_metadata():
     with pytest.raises(our_checkpoint.CheckpointError, match="have different metadata than during the forward pass"):
         different(chainrule, "default")
+
+
+@pytest.mark.parametrize("torch", [chainrule, oracle])
+def test_more_saved(torch):
+    with pytest.raises(of(torch).CheckpointError, match="trying to save more tensors during recomputation"):
+        more_the_second_time(torch)
+
+
+def test_debug():
+    seen = iter((2, 1))
+
+    def f(x):
+        return (x * chainrule.ones(next(seen), 2)).sin().sum()
+
+    with pytest.raises(our_checkpoint.CheckpointError) as error:
+        our_checkpoint.checkpoint(f, leaf(chainrule, 2), use_reentrant=False, debug=True).backward()
+    said = str(error.value)
+    assert "You are seeing this error because you passed `debug=True`" in said
+    assert "sin" in said
+    assert "test_checkpoint.py" in said
 
 
 @pytest.mark.parametrize("torch", [chainrule, oracle])

@@ -160,7 +160,25 @@ def forward_over_reverse(torch, fw, x, t):
     return fw.unpack_dual(g)
 
 
+def shown(torch, fw, x, t):
+    scalar = fw.make_dual(torch.tensor(3.0), torch.tensor(1.0))
+    return repr(fw.make_dual(x, t) * 2), repr(scalar), repr(fw.make_dual(x.clone().requires_grad_(), t))
+
+
+def switched_off(torch, fw, x, t):
+    dual = fw.make_dual(x, t)
+    with fw._set_fwd_grad_enabled(False):
+        y = dual.exp()
+    with torch.inference_mode():
+        z = dual.exp()
+    return fw.unpack_dual(y), fw.unpack_dual(z), fw.unpack_dual(dual.exp())
+
+
 LEVELS = {
+    "shown": within(shown),
+    "switched_off": within(switched_off),
+    "out": within(lambda torch, fw, x, t: torch.mul(fw.make_dual(x, t), 2, out=torch.empty(2, 3))),
+    "into a dual": within(lambda torch, fw, x, t: torch.mul(x, 2, out=fw.make_dual(x, t))),
     "identity": within(identity),
     "tracked": within(tracked),
     "forward_over_reverse": within(forward_over_reverse),

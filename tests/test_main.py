@@ -212,3 +212,29 @@ def test_einops():
     number = re.compile(r"-?\d+\.\d+")
     assert number.sub("#", ours) == number.sub("#", theirs)
     assert [float(n) for n in number.findall(ours)] == pytest.approx([float(n) for n in number.findall(theirs)], rel=1e-5)
+
+
+def test_private_names_that_packages_ask_for():
+    assert printed("-c", code("""
+        import sys, torch
+        from torch.distributed.optim import ZeroRedundancyOptimizer
+        from torch.distributed.tensor import DTensor
+        from torch.utils.data._utils.collate import default_collate
+        from torch.utils.data.dataloader import _DatasetKind
+        torch._C._log_api_usage_once("a package")
+        torch._dynamo.config.suppress_errors = True
+        layer = torch._dynamo.disable(torch.nn.Linear(1, 1))
+        torch._dynamo.reset()
+        print(isinstance(layer.weight, DTensor), isinstance(layer, torch.jit.ScriptModule), default_collate([1, 2]), _DatasetKind.Map)
+        print(sys.getsizeof(torch.zeros(1000).untyped_storage()) - sys.getsizeof(torch.zeros(10).untyped_storage()))
+        class Old(torch.jit.ScriptModule):
+            pass
+        print(Old().original_name)
+        for make in (lambda: DTensor(), lambda: ZeroRedundancyOptimizer([], torch.optim.SGD)):
+            try:
+                make()
+            except ValueError as error:
+                print(error)
+    """)) == "False False tensor([1, 2]) 0\n3960\nOld\n" + 2 * (
+        "Default process group has not been initialized, please make sure to call init_process_group.\n"
+    )  # fmt: skip

@@ -8,7 +8,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from torch.testing._internal.common_modules import module_db
+import torch.nn.functional as F
+from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 
 import chainrule
 import chainrule.nn
@@ -118,6 +119,22 @@ def test_module_database(info, training):
             compare(info.module_cls.__name__, made.args, made.kwargs, given.args, given.kwargs, training)
             cases += 1
     assert cases
+
+
+@pytest.mark.parametrize("info", [i for i in module_db if i.module_error_inputs_func], ids=lambda info: info.module_cls.__name__)
+def test_module_database_errors(info):
+    """What a layer refuses, when made or when called, with which exception and words."""
+    for case in info.module_error_inputs_func(info, device="cpu", dtype=torch.float32, requires_grad=False, training=True):
+        made, given = case.module_error_input.constructor_input, case.module_error_input.forward_input
+        called = case.error_on is ModuleErrorEnum.FORWARD_ERROR
+        outcomes = []
+        for library, own in ((torch, lambda value: value), (chainrule, ours)):
+            with pytest.raises(case.error_type) as raised:
+                layer = getattr(library.nn, info.module_cls.__name__)(*own(made.args), **own(made.kwargs))
+                if called:
+                    layer(*own(given.args), **own(given.kwargs))
+            outcomes.append((raised.type, str(raised.value)))
+        assert outcomes[0] == outcomes[1]
 
 
 # What the database leaves out
@@ -692,3 +709,21 @@ def test_nn_has_pytorchs_names():
     assert public <= set(dir(nn))
     assert set(torch.nn.utils.__all__) <= set(dir(nn.utils))
     assert set(torch.nn.init.__all__) <= set(dir(nn.init))
+
+
+# Functions beside the layers
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_gradients_of_convolutions_as_functions(dims):
+    options = {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}
+    x, w = torch.randn(2, 4, *(9,) * dims), torch.randn(6, 2, *(3,) * dims)
+    g = torch.randn_like(getattr(F, f"conv{dims}d")(x, w, **options))
+    for name, args in ((f"conv{dims}d_input", (x.shape, w, g)), (f"conv{dims}d_weight", (x, w.shape, g))):
+        assert_same(getattr(nn.grad, name)(*ours(args), **options), getattr(torch.nn.grad, name)(*args, **options), name, 1e-4)
+
+
+def test_data_parallel_without_gpus():
+    x, layer = rand(3, 2), nn.Bilinear(2, 2, 1).double()
+    mine = nn.parallel.data_parallel(layer, (ours(x), ours(x)))
+    assert mine.tolist() == layer(ours(x), ours(x)).tolist() == nn.DataParallel(layer)(ours(x), input2=ours(x)).tolist()

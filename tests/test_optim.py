@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from torch.testing._internal.common_optimizers import optim_db
+from torch.testing._internal.common_optimizers import OptimizerErrorEnum, optim_db
 
 import chainrule
 from chainrule.kernels import optimizer as kernels
@@ -77,6 +77,37 @@ def test_goes_where_pytorch_goes(name, kwargs):
     same(ours, theirs, name=name)
     same(our_loss, loss, name=name)
     assert str(optimizer) == str(reference)
+
+
+@pytest.mark.parametrize("info", [i for i in optim_db if i.optim_cls.__name__ != "SparseAdam"], ids=lambda i: i.optim_cls.__name__)
+@pytest.mark.filterwarnings("ignore:optimizer contains a parameter group with duplicate parameters")
+def test_refuses_what_the_database_says(info):
+    own: dict = {}
+
+    def ours(value):
+        if isinstance(value, torch.Tensor):
+            if id(value) not in own:
+                kind = chainrule.nn.Parameter if isinstance(value, torch.nn.Parameter) else chainrule.as_tensor
+                own[id(value)] = kind(chainrule.tensor(value.detach().numpy())).requires_grad_(value.requires_grad)
+                own[id(value)].grad = None if value.grad is None else chainrule.tensor(value.grad.numpy())
+            return own[id(value)]
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(ours, value))
+        return {k: ours(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    for case in info.optim_error_inputs_func(device="cpu", dtype=torch.float32):
+        given, outcomes = case.optimizer_error_input, []
+        pairs = (chainrule, (ours(given.params), ours(given.kwargs))), (torch, (given.params, given.kwargs))  # PyTorch changes its groups
+        for lib, (params, kwargs) in pairs:
+            try:
+                optimizer = getattr(lib.optim, info.optim_cls.__name__)(params, **kwargs)
+                if case.error_on is OptimizerErrorEnum.STEP_ERROR:
+                    optimizer.step()
+                outcomes.append(None)
+            except Exception as error:
+                outcomes.append((type(error), str(error)))
+        assert outcomes[0] == outcomes[1], given.desc
+        assert outcomes[0] or case.error_type is UserWarning, given.desc
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -61,6 +61,19 @@ def test_a_training_step_has_pytorch_names():
     assert counts[0] == counts[1] == 6
 
 
+def test_loaders_and_optimizers_are_named():
+    names = []
+    for lib in (torch, chainrule):
+        loader = lib.utils.data.DataLoader(lib.utils.data.TensorDataset(lib.ones(4, 2)), batch_size=2)
+        optimizer = lib.optim.SGD([lib.ones(2, requires_grad=True)], lr=0.1)
+        with lib.profiler.profile() as prof:
+            for _ in loader:
+                optimizer.zero_grad()
+                optimizer.step()
+        names.append({e.name for e in prof.events() if e.is_user_annotation})
+    assert names[0] == names[1] and len(names[0]) == 3
+
+
 def test_shapes_memory_and_scopes_are_pytorch_s():
     theirs, mine = (profiled(lib, record_shapes=True, profile_memory=True) for lib in (torch, chainrule))
     for name in ("aten::linear", "aten::relu"):

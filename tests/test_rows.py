@@ -247,3 +247,45 @@ def test_blocks_of_several_callers_at_once():
     for caller in callers:
         caller.join()
     assert found == [True] * 4
+
+
+# Attention in blocks: heads may lie side by side, keys may be fewer or more than queries
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    batch=st.integers(1, 3), heads=st.integers(1, 3), length=st.sampled_from([1, 63, 64, 130, 200]), source=st.sampled_from([40, 128, 333]),
+    size=st.sampled_from([1, 8, 32]), width=st.sampled_from([1, 16, 32]), causal=st.booleans(), beside=st.booleans(),
+    far=st.sampled_from([1.0, 20.0]),
+)  # fmt: skip
+def test_blocked_attention_is_that_of_numpy(batch, heads, length, source, size, width, causal, beside, far):
+    from chainrule.kernels import attention
+
+    def make(n, d, seed):
+        return draw(batch, n, heads, d, seed=seed).swapaxes(1, 2) if beside else draw(batch, heads, n, d, seed=seed)
+
+    q, k, v = make(length, size, 1) * np.float32(far), make(source, size, 2), make(source, width, 3)
+    q, k, v = q.astype(np.float32), k.astype(np.float32), v.astype(np.float32)
+    g = draw(batch, heads, length, width, seed=4).astype(np.float32)
+    found, kept = [], attention.WORTH
+    try:
+        for attention.WORTH in (0, 1 << 60):
+            y, saved = attention.forward(q, k, v, None, None, 0.3, causal)
+            assert saved.ndim == (3 if attention.WORTH == 0 else 4)
+            found.append((y, *attention.backward(g, q, k, v, 0.3, causal, saved)))
+    finally:
+        attention.WORTH = kept
+    for got, want in zip(*found, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-5 * max(1, np.abs(want).max()))
+
+
+def test_large_attention_keeps_no_weights_and_lies_as_pytorchs():
+    for shape, turn in (((2, 4, 300, 16), False), ((2, 300, 4, 16), True)):
+        arrays = [draw(*shape, seed=i).astype(np.float32) for i in range(3)]
+        strides = []
+        for lib, functions in LIBRARIES:
+            q, k, v = [lib.from_numpy(a).transpose(1, 2) if turn else lib.from_numpy(a) for a in arrays]
+            y = functions.scaled_dot_product_attention(q.requires_grad_(), k, v, is_causal=True)
+            strides.append(tuple(y.stride()))
+        assert strides[0] == strides[1]
+        assert y.grad_fn.saved[-1].size == 2 * 4 * 300

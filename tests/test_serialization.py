@@ -4,7 +4,10 @@ import contextlib
 import io
 import os
 import pickle
+import re
+import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -393,3 +396,77 @@ def test_damaged_safetensors_are_refused(tmp_path):
         (tmp_path / "x").write_bytes(broken)
         with pytest.raises((SafetensorError, OSError)):
             ours.load_file(tmp_path / "x")
+
+
+# Where memory comes from and goes to
+
+
+@pytest.mark.parametrize("writer", [torch, chainrule])
+def test_mapped_files(writer, tmp_path):
+    path = tmp_path / "big.pt"
+    whole = writer.arange(1000, dtype=writer.float64).reshape(10, 100)
+    writer.save({"a": whole, "part": whole[3:5, 7:], "b": writer.tensor([True]), "none": writer.zeros(0)}, path)
+    before = path.read_bytes()
+    loaded = chainrule.load(path, mmap=True)
+    for name, theirs in torch.load(path, mmap=True).items():
+        assert loaded[name].dtype == getattr(chainrule, str(theirs.dtype)[6:]) and loaded[name].tolist() == theirs.tolist()
+        assert loaded[name]._data.flags.aligned
+        assert loaded[name].untyped_storage().nbytes() == theirs.untyped_storage().nbytes()
+    loaded["part"].zero_()
+    assert loaded["a"][3, 7] == 0 and loaded["a"][3, 6] == 306
+    assert path.read_bytes() == before
+
+
+def test_map_location(tmp_path):
+    torch.save(torch.ones(2), tmp_path / "x.pt")
+
+    def outcome(library, place):
+        try:
+            return library.load(tmp_path / "x.pt", map_location=place(library)).tolist()
+        except (RuntimeError, TypeError) as error:
+            return type(error), str(error)
+
+    places = ["cpu", "cuda", "cuda:1", "xyz", 5, {"cpu": "cpu"}, {"cuda:0": "cpu"}, {"cpu": "cuda"}, lambda storage, place: storage, None]
+    for place in [*(lambda _, p=p: p for p in places), lambda library: library.device("cpu")]:
+        assert outcome(chainrule, place) == outcome(torch, place)
+
+
+def test_misuse_of_mapping_and_trust(tmp_path):
+    path = tmp_path / "x.pt"
+    torch.save(torch.ones(2), path)
+    torch.save(torch.ones(2), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    for call in (
+        lambda lib: lib.load(tmp_path / "old.pt", mmap=True),
+        lambda lib: lib.load(str(tmp_path / "old.pt"), mmap=True),
+        lambda lib: lib.load(io.BytesIO(path.read_bytes()), mmap=True),
+        lambda lib: lib.load(path, pickle_module=pickle, weights_only=True),
+    ):
+        with pytest.raises((RuntimeError, ValueError)) as theirs:
+            call(torch)
+        with pytest.raises(theirs.type, match=re.escape(str(theirs.value))):
+            call(chainrule)
+
+
+def test_names_that_load_would_refuse(tmp_path):
+    path = tmp_path / "x.pt"
+    torch.save({"own": Evil(), "path": Path("x"), "w": torch.ones(1), "state": torch.nn.Linear(1, 1).state_dict()}, path)
+    names = chainrule.serialization.get_unsafe_globals_in_checkpoint(path)
+    assert sorted(names) == sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path)) and len(names) == 2
+    with pytest.raises(ValueError, match="Expected input to be a checkpoint"):
+        chainrule.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(b"no zip"))
+
+
+def test_links_devices_and_modes_stay(tmp_path):
+    target, link, pipe = tmp_path / "target.pt", tmp_path / "link.pt", tmp_path / "pipe"
+    chainrule.save(1, target)
+    target.chmod(0o640)
+    link.symlink_to(target)
+    chainrule.save({"x": chainrule.ones(2)}, link)
+    assert link.is_symlink() and torch.load(target)["x"].tolist() == [1, 1] and target.stat().st_mode & 0o777 == 0o640
+    os.mkfifo(pipe)
+    read = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    received = []
+    read.start()
+    chainrule.save(chainrule.ones(2), pipe)
+    read.join()
+    assert torch.load(io.BytesIO(received[0])).tolist() == [1, 1] and pipe.is_fifo()

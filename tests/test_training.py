@@ -48,6 +48,35 @@ def test_char_gpt():
     agree(losses)
 
 
+def test_lstm():
+    """Which letter comes next, by two layers of LSTM with dropout between, gradients clipped and the rate falling."""
+
+    def losses(name):
+        lib, example = LIBRARIES[name], loaded("examples/char_gpt.py", name)
+        nn, letters = lib.nn, sorted(set(text := example.read(2000)))
+        lib.manual_seed(0)
+        embedding, lstm = nn.Embedding(len(letters), 32), nn.LSTM(32, 64, 2, batch_first=True, dropout=0.2)
+        out = nn.Linear(64, len(letters))
+        parts = nn.ModuleList([embedding, lstm, out])
+        optimizer = lib.optim.Adam(parts.parameters(), 0.01)
+        scheduler = lib.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+        data = lib.tensor([letters.index(c) for c in text])
+        for _ in range(STEPS):
+            starts = lib.randint(len(data) - 33, (8,))
+            x = lib.stack([data[i : i + 32] for i in starts])
+            y = lib.stack([data[i + 1 : i + 33] for i in starts])
+            scores, _ = lstm(embedding(x))
+            loss = nn.functional.cross_entropy(out(scores).flatten(0, 1), y.flatten())
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parts.parameters(), 0.5)
+            optimizer.step()
+            scheduler.step()
+            yield loss.item()
+
+    agree(losses)
+
+
 def finetuning(name):
     """The example, a ResNet-18 for it, and its data."""
     resnet18 = loaded("chainrule/vision/models/resnet.py", name).resnet18

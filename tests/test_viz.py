@@ -2,19 +2,26 @@
 
 import importlib
 import io
+import json
 import random
+import re
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
 import torch
 
-from chainrule.viz import Graph, Node, draw, graph, save
-from chainrule.viz.graph import op_name
-from chainrule.viz.layout import layout, repeat_far_leaves, straight
+import chainrule
+from chainrule import nn, viz
+from chainrule._core import modes
+from chainrule.viz import Graph, Group, Node, draw, graph, page as pages, save
+from chainrule.viz.facts import op_name
+from chainrule.viz.layout import distance_to_root, layout, repeat_far_leaves, straight
+from chainrule.viz.modules import grouped
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -140,11 +147,12 @@ def test_a_thousand_nodes_are_drawn():
 
 def test_far_uses_of_a_leaf_are_drawn_again_near_uses_are_not():
     picture = recurrent(20)
-    drawn, edges = repeat_far_leaves(picture)
+    drawn, edges, order = repeat_far_leaves(picture)
     assert drawn[: len(picture.nodes)] == list(range(len(picture.nodes)))
     copies = [picture.nodes[n].label for n in drawn[len(picture.nodes) :]]
     assert set(copies) == {"w"} and 5 < len(copies) < 20
     assert Counter((drawn[a], b) for a, b in edges) == Counter(picture.edges)  # every edge is there, once
+    assert [(drawn[a], b) for a, b in edges] == [picture.edges[i] for i in order]
     near = recurrent(1)
     assert repeat_far_leaves(near)[0] == list(range(len(near.nodes)))
 
@@ -160,7 +168,7 @@ def test_boxes_do_not_touch_and_lines_keep_off_boxes(make, direction):
     apart = (low[:, None] >= high[None]).any(-1) | (high[:, None] <= low[None]).any(-1)
     assert (apart | np.eye(len(low), dtype=bool)).all()
     assert (low >= np.array(placed.low) - 1e-6).all() and (high <= np.array(placed.high) + 1e-6).all()
-    _, edges = repeat_far_leaves(picture)
+    _, edges, _ = repeat_far_leaves(picture)
     for (source, target), line in zip(edges, placed.lines, strict=True):
         for start, end in zip(line, line[1:], strict=False):
             assert start[0] == end[0] or start[1] == end[1]  # level or plumb
@@ -173,7 +181,7 @@ def test_flow_goes_one_way():
     for axis, direction in enumerate(["right", "down"]):
         turned = Graph(picture.nodes, picture.edges, direction)
         placed = layout(turned, [draw.size(node) for node in turned.nodes])
-        _, edges = repeat_far_leaves(turned)
+        _, edges, _ = repeat_far_leaves(turned)
         assert all(placed.boxes[a].centre[axis] < placed.boxes[b].centre[axis] for a, b in edges)
 
 
@@ -193,13 +201,14 @@ def test_svg_shows_names_shapes_and_families():
     shown = [(box.get("class"), [text.text for text in box.findall(f"{SVG}text")]) for box in root.findall(f"{SVG}g")]
     assert shown == [
         ("root", ["sum"]),
-        ("op", ["exp", "2×4"]),
-        ("reduction", ["softmax", "2×4"]),
-        ("view", ["t", "2×4"]),
-        ("product", ["mm", "4×2"]),
+        ("op", ["exp"]),
+        ("reduction", ["softmax"]),
+        ("view", ["t"]),
+        ("product", ["mm"]),
         ("leaf", ["<w&>", "3×2"]),
     ]
     assert len(root.findall(f"{SVG}path")) == 5
+    assert [text.text for text in root.findall(f"{SVG}text[@class='edge']")] == ["4×2", "2×4", "2×4", "2×4"]  # on the lines
 
 
 def test_the_same_graph_gives_the_same_picture():
@@ -213,7 +222,7 @@ def test_files(tmp_path):
     text = (tmp_path / "graph.svg").read_text()
     assert text == picture._repr_svg_()
     page = (tmp_path / "graph.html").read_text()
-    assert text in page and page.startswith("<!doctype html>")
+    assert page.startswith("<!doctype html>")
     pixels = matplotlib.image.imread(io.BytesIO((tmp_path / "graph.PNG").read_bytes()), format="png")
     root = ET.fromstring(text)
     assert abs(pixels.shape[1] - 2 * float(root.get("width"))) <= 1 and abs(pixels.shape[0] - 2 * float(root.get("height"))) <= 1
@@ -244,3 +253,550 @@ def test_a_missing_package_is_named(monkeypatch, package, write):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"needs the package {package}: pip install chainrule\[viz\]"):
         write(recurrent(1))
+
+
+# What a node tells
+
+
+def build(lib):
+    """A small network of many kinds of op, and its parameters; the same in both libraries."""
+    w, b, k = (lib.linspace(-1, 1, n).reshape(shape).requires_grad_() for n, shape in [(12, (4, 3)), (3, (3,)), (6, (2, 3))])
+    x = lib.linspace(0, 1, 20).reshape(5, 4)
+    h = (x @ w + b).tanh()
+    first, rest = h.split([2, 3])
+    y = lib.cat([first.t().mul(k.select(1, 0).abs().sqrt()), rest.relu().narrow(1, 1, 2)]).exp()
+    loss = lib.nn.functional.cross_entropy(h @ k.t(), lib.tensor([0, 1, 1, 0, 1])) + y.var() + h.softmax(1).select(0, 0).sum()
+    return loss, {"w": w, "b": b, "k": k}
+
+
+def told(picture):
+    """The edges as (from, shape carried, to), counted."""
+    shapes = zip(picture.edges, picture.shapes, strict=True)
+    return Counter((picture.nodes[a].label, shape, picture.nodes[b].label) for (a, b), shape in shapes)
+
+
+def test_edges_carry_the_shapes_that_pytorch_says():
+    ours, theirs = (graph(*build(lib)) for lib in (chainrule, torch))
+    assert told(ours) == told(theirs)
+    assert None not in ours.shapes
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_shapes_are_known_after_backward_too(when):
+    loss, params = build(chainrule)
+    if when == "after":
+        loss.backward()
+    picture = graph(loss, params)
+    assert None not in picture.shapes
+    assert all(node.norm is not None for node in picture.nodes if node.kind == "leaf") == (when == "after")
+
+
+def test_what_ops_save():
+    a, b = chainrule.ones(3, 4, requires_grad=True), chainrule.ones(4, dtype=chainrule.float32)
+    product = a * b
+    node = next(node for node in graph((product + 1).exp().sum(), {"a": a}).nodes if node.label == "mul")
+    assert [(saved.name, saved.shape, saved.dtype, saved.nbytes) for saved in node.saved] == [("other", (4,), "float32", 16)]
+    assert node.note == "saves other: 16 B" and "saves other: float32, 4, 16 B" in node.hint
+    loss = product.exp().sum()
+    loss.backward()
+    nodes = {node.label: node for node in graph(loss, {"a": a}).nodes}
+    assert nodes["exp"].saved == () and "freed by backward" in nodes["exp"].hint
+
+
+def test_what_a_custom_function_saves():
+    class Square(chainrule.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return 2 * g * x
+
+    loss = Square.apply(chainrule.ones(5, dtype=chainrule.float64, requires_grad=True)).sum()
+    node = graph(loss).nodes[1]
+    assert node.shape == (5,) and [saved.nbytes for saved in node.saved] == [40]
+    loss.backward()
+    assert "freed" in graph(loss).nodes[1].hint
+
+
+@pytest.mark.parametrize(("nbytes", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (123_456, "123 kB"), (5 * 10**12, "5000 GB")])
+def test_sizes(nbytes, text):
+    from chainrule.viz.facts import size_text
+
+    assert size_text(nbytes) == text
+
+
+def test_gradient_norms():
+    w, v = chainrule.tensor([3.0, 4.0], requires_grad=True), chainrule.tensor([1.0, 2.0], requires_grad=True)
+    hidden = w * v
+    hidden.retain_grad()
+    loss = (hidden * chainrule.tensor([3.0, 4.0])).sum()
+    assert {node.norm for node in graph(loss, {"w": w}).nodes} == {None}
+    loss.backward()
+    nodes = graph(loss, {"w": w, "v": v, "hidden": hidden}).nodes
+    assert {node.label: node.norm for node in nodes if node.norm is not None} == pytest.approx(
+        {"w": np.hypot(3, 8), "v": np.hypot(9, 16), "hidden = mul": 5}
+    )
+    assert "‖grad‖ 5" in next(node.note for node in nodes if node.label == "hidden = mul")
+    assert any(node.norm == 5 for node in graph(loss).nodes)  # a kept gradient is found without its name, too
+
+
+# Modules
+
+
+class Block(nn.Module):
+    def __init__(self, width, shrink=False):
+        super().__init__()
+        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
+        self.side = nn.Sequential(nn.Linear(width, width), nn.Tanh()) if shrink else None
+
+    def forward(self, x):
+        y = self.second(self.first(x).relu())
+        return (y + (x if self.side is None else self.side(x))).relu()
+
+
+class Net(nn.Module):
+    """Two residual blocks, the first of which runs twice, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([Block(4), Block(4, True)])
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        for block in (*self.blocks, self.blocks[0]):
+            x = block(x)
+        return self.head(x)
+
+
+def chains(picture):
+    """For each op, the labels of the frames around it."""
+    def labels(group):
+        return () if group is None else (*labels(picture.groups[group].parent), picture.groups[group].label)
+
+    return [(node.label, labels(node.group)) for node in picture.nodes if node.kind == "op"]
+
+
+def watched():
+    net = Net()
+    with viz.watch(net):
+        loss = nn.MSELoss()(net(chainrule.ones(3, 4)), chainrule.zeros(3, 2))
+    return net, loss
+
+
+def test_watch_tells_the_modules():
+    net, loss = watched()
+    picture = graph(loss, net.named_parameters())
+    found = chains(picture)
+    assert found[:2] == [("mse_loss", ()), ("addmm", ("head",))]
+    assert Counter(chain[0] for _, chain in found[2:]) == {"blocks.0 (2)": 5, "blocks.1": 7, "blocks.0": 5}
+    assert ("tanh", ("blocks.1", "side")) in found and ("add", ("blocks.1",)) in found and ("addmm", ("blocks.1", "side", "0")) in found
+    assert {group.kind for group in picture.groups} == {"Block", "Linear", "Sequential"}
+
+
+def test_without_watch_the_names_of_parameters_tell():
+    net = Net()
+    found = chains(graph(net(chainrule.ones(3, 4)).sum(), net.named_parameters()))
+    assert found[:2] == [("sum", ()), ("addmm", ("head",))]
+    assert ("add", ("blocks", "1")) in found and ("addmm", ("blocks", "1", "side", "0")) in found
+    assert graph(net(chainrule.ones(3, 4)).sum()).groups == []
+
+
+def test_a_frame_is_left_once():
+    """No way leaves a folded module and comes back: the folded graph has no cycle."""
+    net, loss = watched()
+    unwatched = net(chainrule.ones(3, 4)).sum()
+    for picture in graph(loss), graph(loss, net.named_parameters()), graph(unwatched, net.named_parameters()):
+        for depth in 1, 2, 3:
+            folded = picture.fold(depth)
+            distance = distance_to_root(folded)  # grows along every edge, unless there is a cycle
+            assert all(distance[a] > distance[b] for a, b in folded.edges)
+            assert sum(node.root for node in folded.nodes) == 1
+
+
+def test_fold():
+    net, loss = watched()
+    picture = graph(loss, net.named_parameters())
+    assert repr(picture) == "Graph(ops=19, leaves=12, edges=36, modules=8)"
+    outer = picture.fold()
+    labels = ["mse_loss", "head: Linear", "blocks.0 (2): Block", "blocks.1: Block", "blocks.0: Block"]
+    assert [node.label for node in outer.nodes if node.kind != "leaf"] == labels
+    assert outer.groups == [] and (3, 4) in outer.shapes
+    folded = next(node for node in outer.nodes if node.label == "blocks.1: Block")
+    assert folded.note == "7 ops · 60 parameters · saves 480 B"
+    assert picture.fold(4).nodes == picture.nodes
+    inner = picture.fold(2)
+    assert {"blocks.1: Block"} < {group.title() for group in inner.groups}
+    assert "side: Sequential" in [node.label for node in inner.nodes]
+    with pytest.raises(ValueError, match=r"fold\(depth\) takes 1"):
+        picture.fold(0)
+    loss.backward()
+    total = np.sqrt(sum(float(p.grad.norm()) ** 2 for p in net.blocks[1].parameters()))
+    folded = next(node for node in graph(loss, net.named_parameters()).fold().nodes if node.label == "blocks.1: Block")
+    assert f"‖grad‖ {total:.3g}" in folded.note
+
+
+def test_groups_are_runs():
+    a, b, c = ("a", "", 0), ("a.b", "", 0), ("c", "", 0)
+    groups, members = grouped([(), (a,), (a, b), (a,), (c,), (a,), ()])
+    assert groups == [Group("a", None), Group("b", 0), Group("c", None), Group("a (2)", None)]
+    assert members == [None, 0, 1, 0, 2, 3, None]
+
+
+def test_watch_leaves_nothing_behind():
+    busy = modes.state.busy
+    net = Net()
+    with pytest.raises(RuntimeError), viz.watch(net):
+        net(chainrule.ones(3, 5))
+    assert (modes.state.busy, modes.local.anomaly, modes.local.modules) == (busy, False, ())
+    out = net(chainrule.ones(3, 4))
+    assert out.grad_fn.metadata == {}
+    with chainrule.autograd.set_detect_anomaly(True), viz.watch(net):
+        assert chainrule.is_anomaly_enabled()
+    assert modes.state.busy == busy
+    with pytest.raises(TypeError, match="watch.. takes modules, not Tensor"):
+        viz.watch(out)
+
+
+def test_several_models_are_told_apart():
+    one, two = nn.Sequential(nn.Linear(2, 2), nn.Tanh()), Block(2)
+    with viz.watch(one, two):
+        loss = two(one(chainrule.ones(1, 2))).sum()
+    assert {chain[0] for _, chain in chains(graph(loss)) if chain} == {"Sequential", "Block"}
+    with viz.watch(one):
+        loss = one(chainrule.ones(1, 2)).sum()
+    assert chains(graph(loss)) == [("sum", ()), ("tanh", ()), ("addmm", ("0",))]  # a frame around one node would say nothing
+
+
+def test_the_line_that_made_a_node():
+    w = chainrule.ones(3, requires_grad=True)
+    with viz.watch():
+        y = w * 2  # this line
+    loss = y.sum()
+    made = {node.label: node.source for node in graph(loss).nodes}
+    assert (made["mul"].code, made["mul"].file) == ("y = w * 2  # this line", __file__)
+    assert made["mul"].function == "test_the_line_that_made_a_node"
+    assert made["sum"] is None and made["leaf"] is None
+    with chainrule.autograd.set_detect_anomaly(True):
+        loss = y.sum()
+    assert graph(loss).nodes[0].source.code == "loss = y.sum()"
+
+
+# The page and the notebook
+
+
+def page_data(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def test_the_page_is_one_file_that_holds_all():
+    net, loss = watched()
+    picture = graph(loss, net.named_parameters())
+    page = pages.html(picture)
+    assert not any(f"{attribute}=" in page for attribute in ("src", "href")) and "@import" not in page and "url(http" not in page
+    data = page_data(page)
+    assert sum(not node.get("again") for node in data["nodes"]) == len(picture.nodes) + len(picture.groups)
+    assert len(data["edges"]) == len(picture.edges)
+    add = next(node for node in data["nodes"] if node["label"] == "add")
+    assert add["source"]["lines"][add["source"]["line"] - add["source"]["first"]].strip().startswith("return (y +")
+    assert {node["title"] for node in data["nodes"] if node["kind"] == "module"} >= {"head: Linear", "blocks.1: Block"}
+
+
+TAGS = {"svg", "style", "marker", "path", "g", "title", "rect", "text"}
+NASTY = "</script><script>document.title = 'owned'</script><img src=x onerror=alert(1)>&\"'\u2028"
+
+
+def test_names_are_escaped():
+    w = chainrule.ones(3, requires_grad=True)
+    picture = graph((w * 2).sum(), {NASTY: w})
+    page, framed, drawing = pages.html(picture), picture._repr_html_(), picture._repr_svg_()
+    assert page.count("</script>") == 3 and NASTY in {node["label"] for node in page_data(page)["nodes"]}
+    assert "<script" not in framed and framed.count('"') == 6  # of the three attributes: the page in one of them has none of its own
+    assert NASTY in [text.text for text in ET.fromstring(drawing).iter(f"{SVG}text")]
+    assert {element.tag.removeprefix(SVG) for element in ET.fromstring(drawing).iter()} <= TAGS
+
+
+def test_notebook(monkeypatch):
+    w = chainrule.ones(3, requires_grad=True)
+    picture = graph((w * 2).sum(), {"w": w})
+    bundle = picture._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(picture) and bundle["text/html"].startswith('<iframe sandbox="allow-scripts"')
+    monkeypatch.setattr(pages, "MOST", 2)
+    assert list(picture._repr_mimebundle_()) == ["text/plain"] and "too large" in picture._repr_mimebundle_()["text/plain"]
+
+
+def test_too_large_a_graph_says_what_to_do(tmp_path, monkeypatch):
+    y = chainrule.ones(1, requires_grad=True)
+    for _ in range(draw.LARGEST):
+        y = y.neg()
+    with pytest.raises(ValueError, match="graph of 4001 nodes is too large .* which can show 4000: draw the graph of a tensor on the way"):
+        graph(y).save(tmp_path / "graph.svg")
+    with pytest.raises(ValueError, match="which can show 500: save it as .svg, which can show 4000, or"):
+        graph(y).save(tmp_path / "graph.html")
+    net = Net()
+    monkeypatch.setattr(draw, "LARGEST", 10)
+    with pytest.raises(ValueError, match=r"fold its modules \(\.fold\(1\)\)"):
+        graph(net(chainrule.ones(1, 4)).sum(), net.named_parameters()).save(tmp_path / "graph.svg")
+    assert not list(tmp_path.iterdir())
+
+
+def test_misuse():
+    w = chainrule.ones(3, requires_grad=True)
+    with pytest.raises(TypeError, match="hangs on a Tensor, or several, not on float"):
+        graph(3.0)
+    with pytest.raises(ValueError, match="there is none in the list"):
+        graph([])
+    with pytest.raises(RuntimeError, match="make it from tensors with requires_grad=True"):
+        graph(w.detach())
+    with pytest.raises(TypeError, match="'w' is of type int"):
+        graph(w.sum(), {"w": 3})
+
+
+def test_frames_hold_their_nodes():
+    net, loss = watched()
+    for direction in "down", "right":
+        picture = graph(loss, net.named_parameters(), direction)
+        placed = layout(picture, [draw.size(node) for node in picture.nodes])
+        def corners(box):
+            return np.array([np.subtract(box.centre, np.divide(box.size, 2)), np.add(box.centre, np.divide(box.size, 2))])
+
+        homes = [picture.nodes[box.node].group for box in placed.boxes[: len(picture.nodes)]] + [group.parent for group in picture.groups]
+        for box, home in zip([*placed.boxes[: len(picture.nodes)], *placed.frames], homes, strict=True):
+            if home is not None:
+                (low, high), (outer_low, outer_high) = corners(box), corners(placed.frames[home])
+                assert (low >= outer_low).all() and (high <= outer_high).all()
+                assert low[1] >= outer_low[1] + 18  # room for the name of the frame
+
+
+# Steps
+
+
+def test_steps_leave_what_backward_leaves():
+    loss, params = build(chainrule)
+    for p in params.values():
+        p.grad = chainrule.ones_like(p)
+    steps = list(viz.step(loss, params=params))
+    again, same = build(chainrule)
+    for p in same.values():
+        p.grad = chainrule.ones_like(p)
+    again.backward()
+    for name in params:
+        assert params[name].grad.tolist() == same[name].grad.tolist()
+    theirs, original = build(torch)
+    theirs.backward()
+    for name in params:
+        np.testing.assert_allclose(params[name].grad.numpy() - 1, original[name].grad.numpy(), rtol=1e-5, atol=1e-6)
+    assert [s.number for s in steps] == list(range(1, len(steps) + 1))
+    assert len(steps) == sum(node.kind == "op" for node in graph(loss).nodes)
+    with pytest.raises(RuntimeError, match="second time"):
+        list(viz.step(loss))
+
+
+def test_each_step_runs_one_node():
+    w = chainrule.tensor([3.0, 4.0], requires_grad=True)
+    bias = chainrule.zeros(2, requires_grad=True)
+    loss = ((w * 2).exp() + bias).sum()
+    steps = viz.step(loss, params={"w": w, "bias": bias}, retain_graph=True)
+    assert repr(next(steps)) == "step 1: SumBackward0\n  receives  one value  norm 1\n  sends     2          norm 1.414  to AddBackward0"
+    assert w.grad is None and bias.grad is None
+    second = next(steps)
+    assert bias.grad.tolist() == [1, 1] and w.grad is None
+    assert [(sent.to, sent.gradient.tolist()) for sent in second.sends] == [("ExpBackward0", [1, 1]), ("bias", [1, 1])]
+    assert "<td>to bias</td>" in second._repr_html_()
+    *_, last = steps
+    assert last.node.name() == "MulBackward0" and [g.tolist() for g in last.receives] == [pytest.approx(np.exp([6, 8]))]
+    loss.backward()  # the graph was kept
+    assert bias.grad.tolist() == [2, 2]
+
+
+def test_steps_run_hooks_and_keep_gradients():
+    def run(walk):
+        w = chainrule.tensor([1.0, 2.0], requires_grad=True)
+        w.register_hook(lambda g: g * 10)
+        log = []
+        h = w * w
+        h.register_hook(lambda g: g + 1)
+        h.retain_grad()
+        y = h * 3 + w
+        y.grad_fn.register_prehook(lambda gs: tuple([g * 2 for g in gs]))
+        y.grad_fn.register_hook(lambda given, got: log.append((len(given), got[0].tolist())))
+        w.register_post_accumulate_grad_hook(lambda p: log.append(p.grad.tolist()))
+        walk(y.sum())
+        return w.grad.tolist(), h.grad.tolist(), log
+
+    assert run(lambda loss: list(viz.step(loss))) == run(lambda loss: loss.backward())
+
+
+def test_steps_with_a_gradient_and_settings():
+    w = chainrule.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="grad can be implicitly created only for scalar outputs"):
+        viz.step(w * 2)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        viz.step(chainrule.ones(1))
+    steps = viz.step((w * 2).neg(), chainrule.tensor([1.0, 2.0, 3.0]))
+    busy = modes.state.busy
+    next(steps)
+    assert modes.state.busy == busy and chainrule.is_grad_enabled()  # between steps all is as ever
+    list(steps)
+    assert w.grad.tolist() == [-2, -4, -6]
+    v = (w * 1.0).exp()
+    loss = v.sum()
+    v.detach().add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        list(viz.step(loss))
+    assert modes.state.busy == busy
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def page():
+    import browser
+
+    if browser.find() is None:
+        pytest.skip("no Chromium or Chrome is installed, and none can be had from PyPI: install your system's package chromium")
+    with browser.Browser() as opened:
+        yield opened
+    assert opened.problems == []
+
+
+def boxes(page, among="g[data-node]:not(.frame)"):
+    return page.run(f"[...document.querySelectorAll('{among}')].map(g => g.querySelector('text').textContent)")
+
+
+def transform(page):
+    return page.run("document.getElementById('view').getAttribute('transform')")
+
+
+def button(page, name):
+    page.click(*page.where(f"document.getElementById('{name}')"))
+
+
+def overlapping(page):
+    """Pairs of boxes that touch, boxes whose letters do not fit, and boxes that stick out of their frames."""
+    return page.run("""(() => {
+        const found = [], all = [...document.querySelectorAll('g[data-node]:not(.frame)')]
+        const r = e => e.getBoundingClientRect(), rectangles = all.map(g => r(g.querySelector('rect')))
+        rectangles.forEach((a, i) => rectangles.slice(i + 1).forEach(b => {
+            if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom) found.push(all[i].textContent)
+        }))
+        all.forEach((g, i) => g.querySelectorAll('text').forEach(t => {
+            if (r(t).left < rectangles[i].left || r(t).right > rectangles[i].right + 1) found.push(t.textContent)
+        }))
+        for (const [n, box] of placed) {
+            const home = parents[n] === null ? null : placed.get(parents[n])
+            if (home && (box.x - box.width / 2 < home.x - home.width / 2 || box.y + box.height / 2 > home.y + home.height / 2))
+                found.push(n)
+        }
+        return found
+    })()""")
+
+
+def test_page_folds_and_unfolds(page, tmp_path):
+    net, loss = watched()
+    graph(loss, net.named_parameters()).save(tmp_path / "net.html")
+    page.open(tmp_path / "net.html")
+    button(page, "fold")
+    folded = ["mse_loss", "head: Linear", "blocks.0 (2): Block", "blocks.1: Block", "blocks.0: Block"]
+    assert sorted(boxes(page)) == sorted([*folded, *boxes(page, "g.leaf")])
+    x, y = page.where("[...document.querySelectorAll('g.module')].find(g => g.textContent.includes('blocks.1'))")
+    page.click(x, y)
+    assert "side: Sequential" in boxes(page) and overlapping(page) == []
+    page.click(*page.where("[...document.querySelectorAll('g.frame text')].find(t => t.textContent.includes('blocks.1'))"))
+    assert "side: Sequential" not in boxes(page)
+    button(page, "unfold")
+    assert boxes(page, "g.module") == [] and len(boxes(page, "g.op, g.product, g.root, g.reduction, g.view")) == 19
+    assert overlapping(page) == []
+
+
+def test_page_pans_zooms_and_fits(page, tmp_path):
+    recurrent(4).save(tmp_path / "recurrent.html")
+    page.open(tmp_path / "recurrent.html")
+    assert overlapping(page) == []
+    button(page, "fit")
+    start = transform(page)
+    page.drag(900, 700, 60, -30)
+    left, top = page.run("[left, top_]")
+    button(page, "fit")
+    assert transform(page) == start and (left, top) == pytest.approx(page.run("[left + 60, top_ - 30]"), abs=1)
+    x, y = page.where("document.querySelector('g.root')")
+    page.wheel(x, y, -400)
+    zoom = page.run("scale") / float(start.partition("scale(")[2][:-1])
+    assert zoom == pytest.approx(np.exp(0.6), rel=1e-3) and page.where("document.querySelector('g.root')") == pytest.approx([x, y], abs=1)
+
+
+def test_page_searches_and_tells(page, tmp_path):
+    net, loss = watched()
+    graph(loss, net.named_parameters()).save(tmp_path / "net.html")
+    page.open(tmp_path / "net.html")
+    button(page, "fold")
+    page.click(*page.where("document.getElementById('search')"))
+    page.type("side weight")
+    assert page.run("document.getElementById('count').textContent") == "– of 1"
+    page.key("Enter")
+    assert page.run("document.querySelector('g.current text').textContent") == "blocks.1.side.0.weight"
+    assert page.where("document.querySelector('g.current')") == pytest.approx([640, 400], abs=2)  # in the middle
+    page.click(*page.where("[...document.querySelectorAll('g[data-node]')].find(g => g.querySelector('text')?.textContent === 'tanh')"))
+    facts = page.run("document.getElementById('facts').innerText")
+    assert "TanhBackward0: shape (3, 4)" in facts and "saves result: float32, 3×4, 48 B" in facts
+    assert page.run("document.querySelector('li.made').textContent").strip().startswith("return (y +")
+    button(page, "close")
+    assert page.run("document.getElementById('facts').hidden")
+
+
+def test_page_is_safe_from_names(page, tmp_path):
+    w = chainrule.ones(3, requires_grad=True)
+    graph((w * 2).sum(), {NASTY: w}).save(tmp_path / "nasty.html")
+    page.open(tmp_path / "nasty.html")
+    assert NASTY in boxes(page) and page.run("document.querySelector('img')") is None
+    assert page.run("document.title") == "chainrule: graph of sum"
+
+
+def test_resnet_is_readable_folded(page, tmp_path):
+    from chainrule import vision
+
+    model = vision.models.resnet18()
+    with viz.watch(model):
+        loss = model(chainrule.ones(1, 3, 64, 64)).sum()
+    picture = graph(loss, model.named_parameters())
+    assert len(picture.fold().nodes) == 12 and all(a != b for a, b in picture.fold().edges)
+    picture.save(tmp_path / "resnet.html")
+    page.open(tmp_path / "resnet.html")
+    button(page, "fold")
+    button(page, "fit")
+    assert "layer1: Sequential" in boxes(page, "g.module") and len(boxes(page)) == 12
+    assert page.run("scale") > 0.7 and overlapping(page) == []  # all of it is in the window, its letters at least 9 pixels high
+    button(page, "unfold")
+    assert len(boxes(page)) == len(picture.nodes) and overlapping(page) == []
+
+
+@pytest.mark.parametrize("direction", ["down", "right"])
+def test_page_draws_a_line_for_each_edge(page, tmp_path, direction):
+    net, loss = watched()
+    picture = graph(loss, net.named_parameters(), direction)
+    picture.save(tmp_path / "net.html")
+    page.open(tmp_path / "net.html")
+    button(page, "unfold")
+    heads = page.run("""[...document.querySelectorAll('#view > path')].filter(p => p.getAttribute('marker-end')).map(p => {
+        const end = p.getPointAtLength(p.getTotalLength())
+        return [...placed].filter(([n, b]) => !unfolded.has(n)
+            && Math.abs(end.x - b.x) <= b.width / 2 + 0.5 && Math.abs(end.y - b.y) <= b.height / 2 + 0.5).length })""")
+    assert heads == [1] * len(picture.edges)
+    assert overlapping(page) == []
+
+
+def test_the_example(tmp_path, capsys):
+    example = {"__name__": "look_inside"}
+    source = Path(__file__).parent.parent / "examples" / "look_inside.py"
+    exec(compile(source.read_text(), source, "exec"), example)
+    example["main"](tmp_path)
+    printed = capsys.readouterr().out
+    assert printed.count("\nstep ") == printed.count("  receives ") - 1 == 12 and "to 0.norm.weight" in printed
+    data = page_data((tmp_path / "look_inside.html").read_text())
+    gelu = next(node for node in data["nodes"] if node["label"] == "gelu")
+    assert gelu["source"]["lines"][4].strip() == "h = nn.functional.gelu(h)"
+    assert "0: Residual" in (tmp_path / "look_inside.svg").read_text()

@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule._core import modes
 from chainrule._core.dtypes import FLOATING
+from chainrule._core.silence import restore, silence
 from chainrule.autograd.forward_ad import hold, tangent_of
 from chainrule.ops.pointwise_form import Pointwise
 from chainrule.ops.primitive import INEXACT, Primitive, argument_names, as_array
@@ -51,6 +52,15 @@ def quick_pointwise(op: Pointwise, args: Sequence) -> Tensor | None:
     """`op` on floating-point tensors of one type, and Python numbers."""
     if not ordinary() or FLOATING not in op.categories:
         return None
+    token = silence()
+    try:
+        return silent_pointwise(op, args)
+    finally:
+        restore(token)
+
+
+def silent_pointwise(op: Pointwise, args: Sequence) -> Tensor | None:
+    """`quick_pointwise`, with NumPy's warnings off."""
     arrays: list = []
     slopes: list = []
     dtype = None

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import modes
+from chainrule._core.silence import restore, silence
 from chainrule.autograd.duals import pointwise_slope
 from chainrule.autograd.engine import as_tensor, run
 from chainrule.autograd.forward_ad import attach, below, hold, tangent_of, tangents_of
@@ -34,6 +35,15 @@ def push_forward(op: Primitive, inputs: Sequence, statics: tuple, outs: list, no
     """Give the results of `op` their tangents, at each level; what its node saved keeps its own, for forward over reverse mode."""
     if local.inference or not local.forward:
         return
+    token = silence()
+    try:
+        push_levels(op, inputs, statics, outs, node)
+    finally:
+        restore(token)
+
+
+def push_levels(op: Primitive, inputs: Sequence, statics: tuple, outs: list, node: Node | None) -> None:
+    """`push_forward`, with NumPy's warnings off."""
     for level in range(local.dual_level + 1):
         tangents = [tangent_of(t, level) if isinstance(t, Tensor) else None for t in inputs]
         if all([t is None for t in tangents]):
@@ -302,7 +312,7 @@ def set_output(ctx: Any, args: tuple, tangents: list, level: int, i: int, out: A
         if old is not None:
             return
     elif out._base is not None and any([isinstance(a, Tensor) and (a is out._base or a._base is out._base) for a in args]):
-        if g is not None and g._base is None:
+        if g is not None and g._base is None and not local.transforms:
             raise RuntimeError(
                 "A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view."
             )

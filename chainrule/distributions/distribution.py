@@ -11,7 +11,7 @@ from typing import Any
 import chainrule as torch
 from chainrule._core.types import Size
 from chainrule.distributions import constraints
-from chainrule.distributions.utils import broadcast_all, lazy_property, logits_to_probs, probs_to_logits
+from chainrule.distributions.utils import all_true, broadcast_all, lazy_property, logits_to_probs, probs_to_logits
 from chainrule.tensor import Tensor
 
 __all__ = ["Distribution", "ExponentialFamily"]
@@ -68,7 +68,7 @@ class Distribution:
             if name not in self.__dict__ and isinstance(getattr(type(self), name), lazy_property):
                 continue  # not asked for yet
             value = getattr(self, name)
-            if not constraint.check(value).all():
+            if not all_true(constraint.check(value)):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution {self!r} "
                     f"to satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
@@ -155,7 +155,7 @@ class Distribution:
             )
             return
         assert support is not None, "support is unexpectedly None"
-        if not support.check(value).all():
+        if not all_true(support.check(value)):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(given)}) to be within the support ({support!r}) "
                 f"of the distribution {self!r}, but found invalid values:\n{value}"

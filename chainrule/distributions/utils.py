@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from typing import Any
 
+import numpy as np
+
 import chainrule as torch
+from chainrule.kernels.batched import memory
 from chainrule.nn import functional as F
 from chainrule.overrides import is_tensor_like
 from chainrule.tensor import Tensor
@@ -17,6 +20,11 @@ __all__ = [
 
 euler_constant = 0.57721566490153286060
 NUMBERS = (int, float, bool)
+
+
+def all_true(condition: Tensor) -> bool:
+    """Whether all elements are true; inside `vmap`, those of all examples."""
+    return bool(np.all(memory(condition._data)))
 
 
 def broadcast_all(*values: Any) -> tuple:

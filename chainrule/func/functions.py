@@ -39,8 +39,8 @@ def applied(cls: Any, args: tuple) -> tuple[bool, Any, tuple]:
         levels = list(dict.fromkeys([v for a in args if isinstance(a, Tensor) for v in chain(a._data)]))
         levels.sort(key=lambda v: v.rank)
         return False, None, tuple([inside(a, levels) if isinstance(a, Tensor) and a.requires_grad else a for a in args])
-    dims = tuple([0 if isinstance(a, Tensor) and is_mapped(a._data, level) else None for a in args])
-    given = [leave(a, 0, level) if d == 0 else a for a, d in zip(args, dims, strict=True)]
+    dims = tuple([getattr(a._data, "dim", 0) if isinstance(a, Tensor) and is_mapped(a._data, level) else None for a in args])
+    given = [a if d is None else leave(a, d, level) for a, d in zip(args, dims, strict=True)]
     local = modes.local
     before, local.batching = local.batching, tuple([v for v in local.batching if v is not level])
     try:

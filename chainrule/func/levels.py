@@ -28,7 +28,10 @@ def enter(a: Any, dim: int, level: Level) -> Any:
     """Dimension `dim` becomes the one of the examples."""
     if is_above(a, level):
         return Batched(enter.kernel(a.array, dim + a.mapped, level), a.level, a.mapped)
-    return Batched(np.moveaxis(a, dim, 0) if dim else a, level)
+    entered = Batched(np.moveaxis(a, dim, 0) if dim else a, level)
+    if dim:
+        entered.dim = dim
+    return entered
 
 
 @linear(a=lambda g, dim, level: enter(g, dim, level), node="RemoveBatchDim")

@@ -515,6 +515,8 @@ def joined(a: Any, level: Level, several: bool) -> Any:
 
 def weights_of(scores: tuple, target: Any, weight: Any, ignore_index: int, dtype: Any, level: Level) -> Any:
     """What the means of the examples divide by."""
+    if weight is None:
+        return (target != ignore_index).reshape(level.size, -1).sum(1).astype(dtype)
     ones = np.broadcast_to(np.asarray(-1, dtype), scores)
     return loss.nll_loss.compute(ones, target, weight, ignore_index, "none").reshape(level.size, -1).sum(1)
 

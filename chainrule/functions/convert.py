@@ -134,6 +134,8 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **options
     """
     if dtype is None:
         return f"torch.{type_name(self.dtype)}Tensor"
+    if dtype is Tensor or dtype == "torch.Tensor":
+        dtype = dtypes.get_default_dtype()
     if isinstance(dtype, tensortype):
         dtype = dtype.dtype
     if isinstance(dtype, type):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from chainrule._core import modes
 from chainrule._core.dtypes import get_default_dtype
 from chainrule._core.printing import get_printoptions, implied_dtypes, printoptions, set_printoptions, tensor_str
@@ -47,5 +49,6 @@ def shown_tangent(t: Tensor) -> Tensor | None:
 def batched_repr(t: Tensor) -> str:
     """A tensor inside `vmap`: what it holds for all examples."""
     data = t._data
-    held = tensor_repr(wrap(data.array)).replace("\n", "\n    ")
-    return f"BatchedTensor(lvl={len(chain(data))}, bdim={0 if data.mapped else None}, value=\n    {held}\n)"
+    dim = getattr(data, "dim", 0)
+    held = tensor_repr(wrap(np.moveaxis(data.array, 0, dim) if dim else data.array)).replace("\n", "\n    ")
+    return f"BatchedTensor(lvl={len(chain(data))}, bdim={dim if data.mapped else None}, value=\n    {held}\n)"

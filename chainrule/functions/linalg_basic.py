@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -303,9 +304,31 @@ def lobpcg(
     return values, vectors
 
 
+# What PyTorch no longer has, and where its work is done now
+
+
+def removed(name: str, instead: str) -> Callable:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(f"This function was deprecated since version 1.9 and is now removed: use {instead} in place of torch.{name}.")
+
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = f"Removed: raises RuntimeError; use `{instead}`."
+    return refuse
+
+
+REMOVED = {
+    "eig": "torch.linalg.eig(A), which gives complex tensors,", "lstsq": "torch.linalg.lstsq(A, B), with its arguments reversed,",
+    "matrix_rank": "torch.linalg.matrix_rank(A)", "solve": "torch.linalg.solve(A, B), with its arguments reversed,",
+    "symeig": "torch.linalg.eigh(A) or torch.linalg.eigvalsh(A)",
+}  # fmt: skip
+globals().update({name: removed(name, instead) for name, instead in REMOVED.items()})
+
 __all__ = [
     "cholesky", "cholesky_inverse", "cholesky_solve", "det", "frobenius_norm", "geqrf", "inverse", "lobpcg", "logdet", "lu", "lu_solve",
     "lu_unpack", "matrix_exp", "matrix_power", "nuclear_norm", "orgqr", "ormqr", "pca_lowrank", "pinverse", "qr", "slogdet", "svd",
-    "svd_lowrank", "triangular_solve",
+    "svd_lowrank", "triangular_solve", *REMOVED,
 ]  # fmt: skip
-METHODS = [n for n in __all__ if n not in ("frobenius_norm", "lobpcg", "lu_unpack", "nuclear_norm", "pca_lowrank", "svd_lowrank")]
+METHODS = [
+    n for n in __all__
+    if n not in ("frobenius_norm", "lobpcg", "lu_unpack", "matrix_rank", "nuclear_norm", "pca_lowrank", "svd_lowrank")
+]  # fmt: skip

@@ -11,6 +11,7 @@ from chainrule import return_types
 from chainrule.functions.arguments import require_tensor, wrap_dim
 from chainrule.functions.reduce import finish, ordered, select_along
 from chainrule.ops import order as ops, pointwise
+from chainrule.ops.eager import eager
 from chainrule.ops.overrides import public
 from chainrule.ops.primitive import Primitive, general
 from chainrule.ops.reduce import share
@@ -69,7 +70,12 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     over = wrap_dim(dim, input._data.ndim)
     if not 0 <= k <= (input._data.shape[over] if input._data.ndim else 1):
         raise RuntimeError("selected index k out of range")
+    if out is None and input._data.ndim:
+        return return_types.topk(*_topk(input, k, over, largest))
     return finish("topk", row(lambda t, d: ops.topk(t, k, d, largest), return_types.topk, input, over), out)
+
+
+_topk = eager(ops.topk)
 
 
 @public
@@ -94,7 +100,7 @@ def middle(name: str, along: Primitive, skip: bool) -> Callable:
         flat = a.reshape(-1)
         if not flat.size:
             return np.asarray(np.nan, a.dtype)
-        return along.kernel(flat, 0, False)[0]
+        return np.asarray(ops.middle_value(ops.widened(flat), skip), a.dtype)
 
     of_all = general(a=lambda g, a, y: share(g, a, y, None, False), name=name)(whole)
 

@@ -282,14 +282,19 @@ def lstsq(input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str |
     check_batches(input, b)
     m, n = one[-2:]
     eps = np.finfo(input._data.dtype).eps.item()
-    cut = cutoff(None, 0.0 if driver == "gels" else eps * max(m, n) if rcond is None else rcond, (m, n), eps)
+    relative = 0.0 if driver == "gels" else eps * max(m, n) if rcond is None else rcond
+    cut, rank = cutoff(None, relative, (m, n), eps), None
     if m * n == 0:
         x: Any = wrap(np.zeros((*check_batches(input, b), n, b._data.shape[-1]), input._data.dtype))
         values = np.zeros((*one[:-2], min(m, n)), input._data.real.dtype)
     else:
-        x, singular = ops.lstsq(input, b, cut)
-        values = singular._data
-    rank = as_array((values > cut(values.max(-1, keepdims=True))).sum(-1)) if values.size else np.zeros(one[:-2], np.int64)
+        x, found = ops.lstsq(input, b, cut, relative if driver == "gelsy" and relative.__class__ is float else None)
+        if found._data.dtype == np.int64:
+            rank, values = found._data, np.empty(0, input._data.real.dtype)
+        else:
+            values = found._data
+    if rank is None:
+        rank = as_array((values > cut(values.max(-1, keepdims=True))).sum(-1)) if values.size else np.zeros(one[:-2], np.int64)
     residuals = reshape(x, (x._data.size,)).real[:0]
     if m > n and driver != "gelsy" and (rank == n).all():
         apart = input @ x - b  # type: ignore[operator]

@@ -106,9 +106,9 @@ def keyed(index: Any, kind: type, shape: tuple) -> tuple[Any, Any]:
             if of is int:
                 last = SELECT
                 d += 1
-            elif of is slice and item.step is None:
+            elif of is slice and ((step := item.step) is None or (step.__class__ is int and step > 0)):
                 stop = item.stop
-                if item.start or (stop is not None and (stop.__class__ is not int or d >= len(shape) or stop < shape[d])):
+                if step or item.start or (stop is not None and (stop.__class__ is not int or d >= len(shape) or stop < shape[d])):
                     last = SLICE
                 d += 1
             elif item is None:

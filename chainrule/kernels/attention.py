@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import prod
 
@@ -28,25 +29,58 @@ def large(q: Array, k: Array) -> bool:
     return q.dtype is F32 and prod(q.shape[:-1]) * k.shape[-2] >= WORTH
 
 
-def flat(a: Array) -> Array:
-    """One batch dimension, one element after the other."""
-    return np.ascontiguousarray(a).reshape(-1, *a.shape[-2:])
+def readable(a: Array) -> Array:
+    """(batch, heads, places, size) as compiled kernels read it: no steps but forward ones, single ones in the last dimension."""
+    lead = a.shape[:-2]
+    a = a.reshape(-1, lead[-1] if lead else 1, *a.shape[-2:])
+    *others, step, last = a.strides
+    whole = a.itemsize
+    if a.shape[-1] == 1:  # BLAS takes columns for vectors, and not all of its versions their steps
+        return np.ascontiguousarray(a)
+    if last == whole and step >= a.shape[-1] * whole and not [s for s in (*others, step) if s < 0 or s % whole]:
+        return a
+    return np.ascontiguousarray(a)
+
+
+def alike(a: Array, size: int, make: Callable = np.empty) -> Array:
+    """A new array (..., places, size) that lies in memory as a does: heads of a place together, or places of a head."""
+    shape = (*a.shape[:-1], size)
+    if a.ndim < 4 or size == 1 or a.strides[-3] >= a.strides[-2]:
+        return make(shape, F32)
+    return make((*shape[:-3], shape[-2], shape[-3], size), F32).swapaxes(-2, -3)
+
+
+def steps(*arrays: Array) -> Array:
+    return np.array([[s // a.itemsize for s in a.strides[:3]] for a in arrays], np.int64)
+
+
+def first(a: Array) -> Array:
+    """The first element, from which a kernel finds all."""
+    return a[0, 0, 0, :1]
+
+
+def sizes(q: Array, k: Array, v: Array) -> Array:
+    return np.array([q.shape[1], q.shape[2], k.shape[2], k.shape[3], v.shape[3]], np.int64)
 
 
 def forward(q: Array, k: Array, v: Array, bias: Maybe, hidden: Maybe, scale: float, causal: bool) -> tuple[Array, Array]:
-    """The result and the weights; `hidden` is True where attention is not allowed, as after each place if `causal`.
+    """The result, and what `backward` needs: the weights, or what was taken from each query's scores to compute them.
 
-    Queries that see nothing get zeros.
+    `hidden` is True where attention is not allowed, as after each place if `causal`. Queries that see nothing get zeros.
     """
     shape = (*q.shape[:-1], k.shape[-2])
     if bias is None and hidden is None and large(q, k):
         from chainrule.kernels.attention_numba import attend
 
         keep_freed()
-        weights, y = np.empty(shape, F32), np.empty((*q.shape[:-1], v.shape[-1]), F32)
+        y, tops = alike(q, v.shape[-1]), np.empty(q.shape[:-1], F32)
+        a, b, c, d = (readable(x) for x in (q, k, v, y))
         with one_blas_thread():
-            share(attend, flat(q), flat(k), flat(v), F32.type(scale), causal, flat(weights), flat(y))
-        return y, weights
+            share(
+                attend, first(a), first(b), first(c), sizes(a, b, c), steps(a, b, c, d), F32.type(scale), causal, first(d),
+                tops.reshape(-1, q.shape[-2]),
+            )  # fmt: skip
+        return y, tops
     scores = np.matmul(q * q.dtype.type(scale), k.mT)
     if bias is not None:
         scores = scores + bias
@@ -64,22 +98,27 @@ def forward(q: Array, k: Array, v: Array, bias: Maybe, hidden: Maybe, scale: flo
     return np.matmul(weights, v), weights
 
 
-def backward(g: Array, q: Array, k: Array, v: Array, scale: float, weights: Array) -> tuple[Array, Array, Array, Maybe]:
-    """The cotangents of q, k and v; and of the scores, which the compiled way does not have."""
-    if large(q, k):
+def backward(g: Array, q: Array, k: Array, v: Array, scale: float, causal: bool, kept: Array) -> tuple[Array, Array, Array]:
+    """The cotangents of q, k and v, there being no bias; `kept` is what `forward` gave."""
+    if kept.ndim < q.ndim:
         from chainrule.kernels.attention_numba import unattend
 
-        grads = np.empty(q.shape, F32), np.empty(k.shape, F32), np.empty(v.shape, F32)
+        to_q, to_k, to_v = alike(q, q.shape[-1]), alike(k, k.shape[-1], np.zeros), alike(v, v.shape[-1], np.zeros)
+        arrays = [readable(a) for a in (g, q, k, v, to_q, to_k, to_v)]
         with one_blas_thread():
-            share(unattend, flat(g), flat(q), flat(k), flat(v), F32.type(scale), flat(weights), *[flat(a) for a in grads])
-        return *grads, None
+            share(
+                unattend, *[first(a) for a in arrays[:4]], sizes(*arrays[1:4]), steps(*arrays), F32.type(scale), causal,
+                kept.reshape(-1, q.shape[-2]), *[first(a) for a in arrays[4:]],
+            )  # fmt: skip
+        return to_q, to_k, to_v
+    weights = kept
     back = np.matmul(g, v.mT)
     back = rows.unsoftmax(back.reshape(-1, back.shape[-1]), weights.reshape(-1, back.shape[-1])).reshape(back.shape)
     to_q = np.matmul(back, k)
     to_q *= scale
     to_k = np.matmul(back.mT, q)
     to_k *= scale
-    return to_q, to_k, np.matmul(weights.mT, g), back
+    return to_q, to_k, np.matmul(weights.mT, g)
 
 
 __all__ = ["backward", "forward", "future"]

@@ -1,4 +1,10 @@
-"""Compiled attention for float32: each thread takes some queries of one head, whose scores stay in its cache, to the end."""
+"""Compiled attention for float32, a block of queries of one head at a time: their scores stay in the cache, and none are kept.
+
+What is kept is a number for each query, which is taken from its scores before the exponential (0 mostly: see `kernels.rows`); with it
+the way back computes each block of weights anew, to the bit. Arrays (batch, heads, places, size) are given by their first element and
+the `steps` that lead from one index to the next in all dimensions but the last, so that heads may lie side by side, as a linear layer
+leaves them. `sizes` are the numbers of heads, queries and keys, and the sizes of a key and a value.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +13,57 @@ import numpy as np
 from chainrule.kernels.compile_numba import claim, finish, gemm, inner, kernel, wait
 from chainrule.kernels.rows_numba import LEAST, MOST, ONE, ZERO, dot, exponentials, largest, less, scale
 
-QUERIES = 64  # to a piece of work
+QUERIES = 64  # to a block
 
 
-@kernel("(f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], f4, b1, f4[:, :, ::1], f4[:, :, ::1], i8[::1])")
-def attend(q, k, v, factor, causal, weights, y, turns):
-    """weights = softmax(factor * q @ k.T), y = weights @ v, for each of a batch."""
-    n, length, size = q.shape
-    source, width = v.shape[1], v.shape[2]
-    pieces = (length + QUERIES - 1) // QUERIES
-    scores = np.empty(source, np.float32)
+@inner
+def start(steps, which, heads, i):
+    """Where head i of all heads in the batch begins."""
+    return i // heads * steps[which, 0] + i % heads * steps[which, 1]
+
+
+@inner
+def powers(row, factor, top, y):
+    """y = exp(factor * row - top), row becoming factor * row; the sum."""
+    scale(row, factor)
+    if top == ZERO:
+        return exponentials(row, y)
+    less(row, top, y)
+    return exponentials(y, y)
+
+
+@kernel("(f4[::1], f4[::1], f4[::1], i8[::1], i8[:, ::1], f4, b1, f4[::1], f4[:, ::1], i8[::1])")
+def attend(q, k, v, sizes, steps, factor, causal, y, tops, turns):
+    """y = softmax(factor * q @ k.T) @ v; `steps` are those of q, k, v and y."""
+    heads, length, source, size, width = sizes
+    blocks = (length + QUERIES - 1) // QUERIES
+    scores, weights = np.empty((QUERIES, source), np.float32), np.empty((QUERIES, source), np.float32)
     i = claim(turns, 0)
-    while i < n * pieces:
-        b, first = i // pieces, i % pieces * QUERIES
+    while i < len(tops) * blocks:
+        head, first = i // blocks, i % blocks * QUERIES
         count = min(QUERIES, length - first)
-        here = (b * length + first) * source
+        seen = min(source, first + count) if causal else source
+        at_q, at_y = start(steps, 0, heads, head) + first * steps[0, 2], start(steps, 3, heads, head) + first * steps[3, 2]
         gemm(
-            False, True, count, source, size, q, (b * length + first) * size, size, k, b * source * size, size, False, weights, here, source
+            False, True, count, seen, size, q, at_q, steps[0, 2], k, start(steps, 1, heads, head), steps[1, 2], False, scores, 0, source
         )
-        for r in range(first, first + count):
-            row, found = weights[b, r], scores[: min(r + 1, source) if causal else source]
-            seen = row[: len(found)]
-            scale(seen, factor)
-            s = exponentials(seen, found)
+        for r in range(count):
+            visible = min(first + r + 1, seen) if causal else seen
+            row, found = scores[r, :visible], weights[r, :visible]
+            tops[head, first + r] = ZERO
+            s = powers(row, factor, ZERO, found)
             if not (LEAST < s < MOST):
-                less(seen, largest(seen), found)
+                tops[head, first + r] = largest(row)
+                less(row, tops[head, first + r], found)
                 s = exponentials(found, found)
             scale(found, ONE / s)
-            seen[:] = found
-            row[len(found) :] = ZERO
+            weights[r, visible:seen] = ZERO
         gemm(
-            False, False, count, width, source, weights, here, source, v, b * source * width, width, False, y,
-            (b * length + first) * width, width,
-        )  # fmt: skip
+            False, False, count, width, seen, weights, 0, source, v, start(steps, 2, heads, head), steps[2, 2], False, y, at_y, steps[3, 2]
+        )
         finish(turns, 0)
         i = claim(turns, 0)
-    wait(turns, 0, n * pieces)
+    wait(turns, 0, len(tops) * blocks)
 
 
 @inner
@@ -52,23 +73,32 @@ def back(g, y, s, factor):
         g[j] = factor * y[j] * (g[j] - s)
 
 
-@kernel(
-    "(f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], f4, f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], i8[::1])"
-)
-def unattend(g, q, k, v, factor, weights, to_q, to_k, to_v, turns):
-    """The cotangents of q, k and v, given that of `attend`'s y."""
-    n, length, size = q.shape
-    source, width = v.shape[1], v.shape[2]
-    scores = np.empty((length, source), np.float32)
-    b = claim(turns, 0)
-    while b < n:
-        at_q, at_k, at_v, at_y, here = b * length * size, b * source * size, b * source * width, b * length * width, b * length * source
-        gemm(True, False, source, width, length, weights, here, source, g, at_y, width, False, to_v, at_v, width)
-        gemm(False, True, length, source, width, g, at_y, width, v, at_v, width, False, scores, 0, source)
-        for r in range(length):
-            back(scores[r], weights[b, r], dot(scores[r], weights[b, r]), factor)
-        gemm(False, False, length, size, source, scores, 0, source, k, at_k, size, False, to_q, at_q, size)
-        gemm(True, False, source, size, length, scores, 0, source, q, at_q, size, False, to_k, at_k, size)
+@kernel("(f4[::1], f4[::1], f4[::1], f4[::1], i8[::1], i8[:, ::1], f4, b1, f4[:, ::1], f4[::1], f4[::1], f4[::1], i8[::1])")
+def unattend(g, q, k, v, sizes, steps, factor, causal, tops, to_q, to_k, to_v, turns):
+    """The cotangents of q, k and v, of the last two zeros before, given that of y; `steps` are those of g, q, k, v and of these."""
+    heads, length, source, size, width = sizes
+    weights, slopes = np.empty((QUERIES, source), np.float32), np.empty((QUERIES, source), np.float32)
+    head = claim(turns, 0)
+    while head < len(tops):
+        at_k, at_v = start(steps, 2, heads, head), start(steps, 3, heads, head)
+        to_keys, to_values = start(steps, 5, heads, head), start(steps, 6, heads, head)
+        for first in range(0, length, QUERIES):
+            count = min(QUERIES, length - first)
+            seen = min(source, first + count) if causal else source
+            at_g, at_q = start(steps, 0, heads, head) + first * steps[0, 2], start(steps, 1, heads, head) + first * steps[1, 2]
+            to_queries = start(steps, 4, heads, head) + first * steps[4, 2]
+            gemm(False, True, count, seen, size, q, at_q, steps[1, 2], k, at_k, steps[2, 2], False, slopes, 0, source)
+            for r in range(count):
+                visible = min(first + r + 1, seen) if causal else seen
+                s = powers(slopes[r, :visible], factor, tops[head, first + r], weights[r, :visible])
+                scale(weights[r, :visible], ONE / s)
+                weights[r, visible:seen] = ZERO
+            gemm(True, False, seen, width, count, weights, 0, source, g, at_g, steps[0, 2], True, to_v, to_values, steps[6, 2])
+            gemm(False, True, count, seen, width, g, at_g, steps[0, 2], v, at_v, steps[3, 2], False, slopes, 0, source)
+            for r in range(count):
+                back(slopes[r, :seen], weights[r, :seen], dot(slopes[r, :seen], weights[r, :seen]), factor)
+            gemm(False, False, count, size, seen, slopes, 0, source, k, at_k, steps[2, 2], False, to_q, to_queries, steps[4, 2])
+            gemm(True, False, seen, size, count, slopes, 0, source, q, at_q, steps[1, 2], True, to_k, to_keys, steps[5, 2])
         finish(turns, 0)
-        b = claim(turns, 0)
-    wait(turns, 0, n)
+        head = claim(turns, 0)
+    wait(turns, 0, len(tops))

@@ -64,9 +64,12 @@ class NotBatched(RuntimeError):
 
 
 class Batched(np.lib.mixins.NDArrayOperatorsMixin):
-    """The array of one example; `array` holds those of all, if `mapped` in a further dimension in front."""
+    """The array of one example; `array` holds those of all, if `mapped` in a further dimension in front.
 
-    __slots__ = ("array", "level", "mapped")
+    `dim` is set for what has just been entered: where that dimension was.
+    """
+
+    __slots__ = ("array", "level", "mapped", "dim")
 
     def __init__(self, array: Any, level: Level, mapped: bool = True) -> None:
         self.array, self.level, self.mapped = array, level, mapped

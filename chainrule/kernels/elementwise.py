@@ -7,6 +7,7 @@ in the cache, and while NumPy computes one block, which it does without the GIL,
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import copysign
 from typing import Any
 
@@ -57,6 +58,7 @@ def blockwise(kernel: Callable, *operands: Any) -> Any:
     keep_freed()
     result = np.empty(shape, sample.dtype)  # and no view of anything, so that it can become a gradient as it is
     y = result.reshape(inner)
+    direct: Any = kernel if kernel.__class__ is ufunc else getattr(kernel, "ufunc", None)
 
     def into(place: slice) -> None:
         direct(*[v[place] if c else v for v, c in zip(operands, cut, strict=True)], out=y[place])
@@ -64,7 +66,6 @@ def blockwise(kernel: Callable, *operands: Any) -> Any:
     def copied(place: slice) -> None:
         y[place] = kernel(*[v[place] if c else v for v, c in zip(operands, cut, strict=True)])
 
-    direct = kernel if kernel.__class__ is ufunc else getattr(kernel, "ufunc", None)
     if direct is not None and sample.dtype.kind == "f":  # nothing is made on the way, so blocks may be larger
         token = silence()
         try:
@@ -118,7 +119,7 @@ def select(mask: Any, a: Any, b: Any) -> Any:
 
 def alone(size: int) -> bool:
     """Whether a compiled kernel does all its work in this thread: there is little, or it is a block, and other threads have theirs."""
-    return size < 1 << 16 or BLOCK <= size < MANY
+    return size < MANY
 
 
 def is_zero(v: Any) -> bool:
@@ -142,12 +143,20 @@ def compiled(name: str, a: Any) -> np.ndarray | None:
     """
     if a.__class__ is not ndarray or a.size < COMPILED or a.dtype is not F32 or not a.flags.c_contiguous:
         return None
-    from chainrule.kernels.elementwise_numba import FORMULAS, apply
-
+    formulas = room()
     keep_freed()
-    y = np.empty_like(a)
-    share(apply, FORMULAS[name], a.reshape(-1), loose(y.reshape(-1)), alone=alone(a.size))
+    y, few = np.empty_like(a), alone(a.size)
+    to = y.reshape(-1)
+    share(formulas.apply, formulas.FORMULAS[name], a.reshape(-1), to if few else loose(to), alone=few)
     return y
+
+
+@cache
+def room() -> Any:
+    """The compiled kernels."""
+    from chainrule.kernels import elementwise_numba
+
+    return elementwise_numba
 
 
 def one_pass(name: str, rule: Callable) -> Callable:
@@ -164,9 +173,8 @@ def in_one_pass(name: str, kernel: Callable, *operands: Any) -> Any:
 
 def combined(name: str, *operands: Any) -> np.ndarray | None:
     """The formula of that name in `elementwise_numba` of arrays, and last of a number; None if these are not many float32 alike."""
-    from chainrule.kernels.elementwise_numba import PAIRS, combine
-
-    which, count, wanted = PAIRS[name]
+    formulas = room()
+    which, count, wanted = formulas.PAIRS[name]
     arrays, settings = operands[:count], operands[count:]
     first = arrays[0]
     shape = first.shape
@@ -176,9 +184,10 @@ def combined(name: str, *operands: Any) -> np.ndarray | None:
         if v.__class__ is not ndarray or v.dtype is not F32 or v.shape != shape or not v.flags.c_contiguous:
             return None
     keep_freed()
-    y = np.empty_like(first)
-    flat = [v.reshape(-1) for v in (arrays[0], arrays[1], arrays[-1])]
-    share(combine, which, *flat, loose(y.reshape(-1)), F32.type(settings[0] if settings else 0), alone=alone(first.size))
+    y, few = np.empty_like(first), alone(first.size)
+    to = y.reshape(-1)
+    flat = [v.reshape(-1) for v in (first, arrays[1], arrays[-1])]
+    share(formulas.combine, which, *flat, to if few else loose(to), F32.type(settings[0] if settings else 0), alone=few)
     return y
 
 

@@ -12,7 +12,7 @@ from chainrule.kernels.compile_numba import claim, finish, inlined, kernel, wait
 PIECE = 1 << 14
 SQRT_HALF, INVERSE_SQRT_2PI = np.float32(0.7071067811865476), np.float32(0.3989422804014327)
 LOG2E, LN2_HIGH, LN2_LOW = np.float32(1.4426950408889634), np.float32(0.693359375), np.float32(-2.12194440e-4)
-ZERO, ONE, HALF, BOUND, LOWEST, HIGHEST, INFINITE, TWENTY = map(np.float32, (0, 1, 0.5, 4, -87, 88.3, np.inf, 20))
+ZERO, ONE, HALF, BOUND, LOWEST, HIGHEST, INFINITE, TWO, TWENTY = map(np.float32, (0, 1, 0.5, 4, -87, 88.3, np.inf, 2, 20))
 
 # Chebyshev fits: erf(x) / x - 1 in x² up to 1; -log(erfc(x)) in x from 1 to 4; exp(x) around 0; log(1 + x) / x up to 1
 SMALL = tuple(
@@ -176,6 +176,12 @@ def combine(which, x, y, z, out, p, turns):
         elif which == 10:
             for k in range(len(a)):
                 d[k] = a[k] * gelu_slope_of(b[k])
+        elif which == 12:
+            for k in range(len(a)):
+                d[k] = p * (TWO * (a[k] - b[k]))
+        elif which == 13:
+            for k in range(len(a)):
+                d[k] = p * (TWO * (b[k] - a[k]))
         else:
             for k in range(len(a)):
                 d[k] = a[k] * silu_slope_of(b[k])
@@ -188,5 +194,6 @@ def combine(which, x, y, z, out, p, turns):
 PAIRS: dict[str, tuple[int, int, tuple | None]] = {
     "lerp": (0, 2, None), "lerp from the end": (1, 2, None), "addcmul": (2, 3, None), "sigmoid rule": (3, 2, ()), "relu rule": (4, 2, ()),
     "tanh rule": (5, 2, ()), "abs rule": (6, 2, ()), "sqrt rule": (7, 2, ()), "rsqrt rule": (8, 2, ()),
-    "softplus rule": (9, 2, (1, 20)), "gelu rule": (10, 2, ()), "silu rule": (11, 2, ()),
+    "softplus rule": (9, 2, (1, 20)), "gelu rule": (10, 2, ()), "silu rule": (11, 2, ()), "mse rule": (12, 2, None),
+    "mse rule of b": (13, 2, None),
 }  # fmt: skip

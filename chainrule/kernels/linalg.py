@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.batched import leading
+from chainrule.kernels.compiled import one_blas_thread
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -46,6 +47,24 @@ def lapack(name: str, dtype: np.dtype) -> Any:
 
 
 # Inverses and solutions
+
+
+def least_squares(a: np.ndarray, b: np.ndarray, relative: float) -> Arrays:
+    """(x, rank): x of least norm with a @ x closest to b, by QR with pivots; `relative` is LAPACK's bound of a condition number."""
+    a, b = spread(a, b)
+    m, n = a.shape[-2:]
+    find, size = lapack("gelsy", a.dtype), lapack("gelsy_lwork", a.dtype)
+    work = int(np.real(size(m, n, b.shape[-1], relative)[0]))
+
+    def one(a: np.ndarray, b: np.ndarray) -> Arrays:
+        tall = np.zeros((max(m, n), b.shape[-1]), a.dtype)
+        tall[:m] = b
+        _, x, _, rank, _ = find(a, tall, np.zeros(n, np.int32), relative, work)
+        return x[:n], rank
+
+    with one_blas_thread():  # the other one waits longer for work than there is of it
+        x, rank = each(one, a, b)
+    return np.ascontiguousarray(x), rank.astype(np.int64)
 
 
 def inverse(a: np.ndarray) -> Arrays:

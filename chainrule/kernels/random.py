@@ -305,10 +305,15 @@ def bernoulli(shape: Shape, dtype: np.dtype, generator: Generator | None = None,
         return np.empty(shape, dtype)
     if not number:
         return _bernoulli_each(shape, dtype, generator, p)
+    bound = U64(math.ceil(p * 2.0**53))
     with generator.lock:
+        if dtype == FLOAT and (fast := compiled(6 * n + 500)):
+            out = np.empty(n, FLOAT)
+            fast.bernoulli(generator.mt, out, bound)
+            return out.reshape(shape)
         words = words64(generator, n)
     words &= U64(2**53 - 1)
-    return (words < U64(math.ceil(p * 2.0**53))).astype(dtype, copy=False).reshape(shape)
+    return (words < bound).astype(dtype, copy=False).reshape(shape)
 
 
 def _bernoulli_each(shape: Shape, dtype: np.dtype, generator: Generator, p: np.ndarray) -> np.ndarray:

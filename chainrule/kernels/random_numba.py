@@ -74,6 +74,18 @@ def words64(mt, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def bernoulli(mt, out, bound):  # type: ignore[no-untyped-def]
+    """Fill `out` (float32) with ones where the low 53 bits of two words are below `bound`, else zeros."""
+    block = np.empty(2 * N, u32)
+    for i in range(0, out.size, N):
+        part = out[i : i + N]
+        words(mt, block[: 2 * part.size])
+        for j in range(part.size):
+            high, low = block[2 * j] & u32(0x1FFFFF), block[2 * j + 1]
+            part[j] = ONE if (u64(high) << u64(32) | u64(low)) < bound else f32(0)
+
+
+@kernel
 def unit24(mt, out):  # type: ignore[no-untyped-def]
     """Fill `out` (float32) with uniform numbers in [0, 1) of 24 bits."""
     block = np.empty(N, u32)

@@ -6,6 +6,7 @@ Compiled kernels are for contiguous float32 and float64 from `WORTH` elements on
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,9 @@ def worth(a: Any) -> bool:
     return a.__class__ is ndarray and a.size >= WORTH and (a.dtype is F32 or a.dtype is F64) and a.flags.c_contiguous
 
 
+@cache
 def room() -> Any:
+    """The compiled kernels."""
     from chainrule.kernels import reductions_numba
 
     return reductions_numba
@@ -62,6 +65,12 @@ def scan(a: Any, dim: int, products: bool = False, back: bool = False) -> np.nda
     return y
 
 
+@lru_cache(32)
+def ones(n: int, dtype: np.dtype) -> np.ndarray:
+    """A vector of ones, not to be written to."""
+    return np.ones(n, dtype)
+
+
 LONGEST = 1 << 14  # so many numbers can be added one after another in float32
 
 
@@ -70,7 +79,7 @@ def sums(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
     if a.size < SUMMED or dim == () or not summable(a):
         return None
     if dim is None:
-        y = np.asarray(dots(a, None, np.ones(ROW, a.dtype)))
+        y = np.asarray(total(a, 0) if a.size >= WORTH and a.dtype is F32 else dots(a, None, np.ones(ROW, a.dtype)))
         return y.reshape((1,) * a.ndim) if keepdim else y
     shape, rank = a.shape, a.ndim
     first, last = min(dim), max(dim)
@@ -80,7 +89,7 @@ def sums(a: Any, dim: Any, keepdim: bool) -> np.ndarray | None:
     if (outer if first == 0 else inner) > LONGEST:
         return None
     matrix = a.reshape(outer, inner)
-    y = np.dot(np.ones(outer, a.dtype), matrix) if first == 0 else np.dot(matrix, np.ones(inner, a.dtype))
+    y = np.dot(ones(outer, a.dtype), matrix) if first == 0 else np.dot(matrix, ones(inner, a.dtype))
     kept = [1 if first <= d <= last else n for d, n in enumerate(shape) if keepdim or not first <= d <= last]
     return y.reshape(kept)
 
@@ -92,7 +101,25 @@ def squares(a: np.ndarray, center: Any = None) -> Any:
     """The sum of the squares of real numbers, or of their distances from `center`."""
     if not summable(a):
         return np.add.reduce(np.square(a if center is None else a - center), None)
+    if a.size >= WORTH and a.dtype is F32:
+        return total(a, 1, center=0 if center is None else center)
     return dots(a, lambda part: part if center is None else part - center, None)
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> Any:
+    """The sum of the squares of a - b."""
+    if a.size >= WORTH and a.dtype is F32 and b.dtype is F32 and a.shape == b.shape and summable(a) and summable(b):
+        return total(a, 2, b)
+    d = a - b
+    return np.add.reduce(d * d, None)
+
+
+def total(a: np.ndarray, which: int, b: np.ndarray | None = None, center: Any = 0) -> Any:
+    """The sum of many float32, or of what the compiled `totals` makes of them."""
+    flat = a.reshape(-1)
+    parts = np.empty(-(-a.size // room().PIECE))
+    share(room().totals, flat, flat if b is None else b.reshape(-1), which, F32.type(center), parts, alone=a.size < SHARED)
+    return F32.type(np.add.reduce(parts))
 
 
 def summable(a: Any) -> bool:
@@ -187,7 +214,50 @@ def scatter_add(a: Any, index: np.ndarray, source: Any, dim: int) -> bool:
     return True
 
 
+def add_rows(a: Any, index: np.ndarray, source: Any) -> bool:
+    """`a[index[k]] += source[k]`, in place; whether that was done."""
+    if source.size < WORTH or a.ndim != 2 or not worth(source) or index.dtype is not I64 or not index.flags.c_contiguous:
+        return False
+    if a.__class__ is not ndarray or a.dtype is not source.dtype or not a.flags.c_contiguous:
+        return False
+    share(room().add_rows, loose(a), index, source, alone=source.size < SHARED)
+    return True
+
+
 # Copies and sorts
+
+
+def outer(a: Any, b: Any) -> np.ndarray | None:
+    """All products of the elements of two vectors."""
+    size = a.size * b.size
+    if size < WORTH or a.__class__ is not ndarray or b.__class__ is not ndarray or a.dtype is not b.dtype:
+        return None
+    if (a.dtype is not F32 and a.dtype is not F64) or not a.flags.c_contiguous or not b.flags.c_contiguous:
+        return None
+    y = np.empty((a.size, b.size), a.dtype)
+    share(room().outer, a, b, loose(y), alone=size < SHARED)
+    return y
+
+
+def reversed_rows(a: Any) -> np.ndarray | None:
+    """The last dimension from its end."""
+    if a.size < WORTH or not worth(a):
+        return None
+    y = np.empty_like(a)
+    work(room().reverse, a.reshape(-1, a.shape[-1]), loose(y.reshape(-1, a.shape[-1])))
+    return y
+
+
+def triangle(a: Any, diagonal: int, lower: bool) -> np.ndarray | None:
+    """Matrices up to (lower) or from a diagonal on, zero elsewhere."""
+    if a.size < WORTH or not worth(a):
+        return None
+    y, n = np.empty_like(a), a.shape[-1]
+    share(
+        room().triangle, a.reshape(-1, n), loose(y.reshape(-1, n)), a.shape[-2], diagonal + 1 if lower else diagonal, lower,
+        alone=a.size < SHARED,
+    )  # fmt: skip
+    return y
 
 
 def transposed(a: np.ndarray, y: np.ndarray) -> bool:

@@ -6,12 +6,14 @@ An array is seen as (outer, n, inner), the work being along n; rows are (outer, 
 from __future__ import annotations
 
 import numpy as np
+from llvmlite import ir
 from numba.extending import intrinsic
 
 from chainrule.kernels.compile_numba import claim, finish, kernel, wait
-from chainrule.kernels.compile_vectors_numba import LANES, fill, load, store
+from chainrule.kernels.compile_vectors_numba import LANES, OF, fill, load, store
 
 GROUP = 16  # rows to a piece of work
+PIECE, ROW = 1 << 16, 1 << 12  # elements to a piece of a sum, and of them those that are added up in their own type
 SPAN = 256  # inner elements to a piece of work
 TILE = 16  # float32 to a line of the cache
 
@@ -27,11 +29,27 @@ def larger(context, a, b):
     return a(a, b), build
 
 
+@intrinsic
+def largest(context, a):
+    """The largest element of a vector; NaN if there is one."""
+
+    def build(context, builder, signature, args):
+        value, width = args[0], LANES
+        while width > 1:
+            width //= 2
+            places = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [(i + width) % LANES for i in range(LANES)])
+            other = builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), places)
+            better = builder.or_(builder.fcmp_ordered(">", value, other), builder.fcmp_unordered("uno", value, value))
+            value = builder.select(better, value, other)
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return next(number for number, many in OF.items() if many == a)(a), build
+
+
 @kernel("(f4[:, ::1], f4[::1], f4, i8[::1])")
 def extremum(x, y, sign, turns):
     """The largest of each row (sign 1) or the smallest (-1); NaN if there is one."""
     rows, n = x.shape
-    lanes = np.empty(LANES, np.float32)
     i = claim(turns, 0)
     while i * GROUP < rows:
         for r in range(i * GROUP, min(rows, (i + 1) * GROUP)):
@@ -45,9 +63,7 @@ def extremum(x, y, sign, turns):
                     c = larger(sign * load(x, at + 2 * LANES), c)
                     d = larger(sign * load(x, at + 3 * LANES), d)
                     at += 4 * LANES
-                store(lanes, 0, larger(larger(a, b), larger(c, d)))
-                for v in lanes:
-                    best = v if (v > best) | (v != v) else best
+                best = largest(larger(larger(a, b), larger(c, d)))
             for j in range(at - r * n, n):
                 v = sign * x[r, j]
                 best = v if (v > best) | (v != v) else best
@@ -55,6 +71,32 @@ def extremum(x, y, sign, turns):
         finish(turns, 0)
         i = claim(turns, 0)
     wait(turns, 0, (rows + GROUP - 1) // GROUP)
+
+
+@kernel("(f4[::1], f4[::1], i8, f4, f8[::1], i8[::1])")
+def totals(x, z, which, center, parts, turns):
+    """The sum over each piece of x (which: 0), or of the squares of x - center (1) or x - z (2)."""
+    n = len(x)
+    i = claim(turns, 0)
+    while i < len(parts):
+        total = 0.0
+        for start in range(i * PIECE, min(n, (i + 1) * PIECE), ROW):
+            a, b = x[start : min(n, start + ROW)], z[start : min(n, start + ROW)]
+            s = np.float32(0)
+            if which == 0:
+                for k in range(len(a)):
+                    s += a[k]
+            elif which == 1:
+                for k in range(len(a)):
+                    s += (a[k] - center) * (a[k] - center)
+            else:
+                for k in range(len(a)):
+                    s += (a[k] - b[k]) * (a[k] - b[k])
+            total += s
+        parts[i] = total
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, len(parts))
 
 
 @kernel("(f4[:, ::1], f4[::1], i8[::1])", "(f8[:, ::1], f8[::1], i8[::1])")
@@ -193,6 +235,84 @@ def scatter_add(y, index, x, turns):
             source, target, at = x[r], y[r], index[r if len(index) > 1 else 0]
             for j in range(m):
                 target[np.uint64(at[j])] += source[j]
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (rows + GROUP - 1) // GROUP)
+
+
+@kernel("(f4[:, ::1], i8[::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], i8[::1], f8[:, ::1], i8[::1])")
+def add_rows(y, index, x, turns):
+    """y[index[k]] += x[k], by spans of columns. No index is negative or too large."""
+    columns = y.shape[1]
+    spans = (columns + SPAN - 1) // SPAN
+    i = claim(turns, 0)
+    while i < spans:
+        for k in range(len(index)):
+            target, source = y[np.uint64(index[k]), i * SPAN : (i + 1) * SPAN], x[k, i * SPAN : (i + 1) * SPAN]
+            for j in range(len(target)):
+                target[j] += source[j]
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, spans)
+
+
+@kernel("(f4[::1], f4[::1], f4[:, ::1], i8[::1])", "(f8[::1], f8[::1], f8[:, ::1], i8[::1])")
+def outer(a, b, y, turns):
+    """y[i, j] = a[i] * b[j]."""
+    rows = len(a)
+    i = claim(turns, 0)
+    while i * GROUP < rows:
+        for r in range(i * GROUP, min(rows, (i + 1) * GROUP)):
+            target, factor = y[r], a[r]
+            for j in range(len(target)):
+                target[j] = factor * b[j]
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (rows + GROUP - 1) // GROUP)
+
+
+@intrinsic
+def turned(context, a):
+    """The elements of a vector in reverse order."""
+
+    def build(context, builder, signature, args):
+        places = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(range(LANES))[::-1])
+        return builder.shuffle_vector(args[0], ir.Constant(args[0].type, ir.Undefined), places)
+
+    return a(a), build
+
+
+@kernel("(f4[:, ::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], f8[:, ::1], i8[::1])")
+def reverse(x, y, turns):
+    """y[i, j] = x[i, n - 1 - j]."""
+    rows, n = x.shape
+    i = claim(turns, 0)
+    while i * GROUP < rows:
+        for r in range(i * GROUP, min(rows, (i + 1) * GROUP)):
+            j, end = r * n, (r + 1) * n
+            while j + LANES <= end:
+                store(y, j, turned(load(x, r * n + end - LANES - j)))
+                j += LANES
+            for k in range(j - r * n, n):
+                y[r, k] = x[r, n - 1 - k]
+        finish(turns, 0)
+        i = claim(turns, 0)
+    wait(turns, 0, (rows + GROUP - 1) // GROUP)
+
+
+@kernel("(f4[:, ::1], f4[:, ::1], i8, i8, b1, i8[::1])", "(f8[:, ::1], f8[:, ::1], i8, i8, b1, i8[::1])")
+def triangle(x, y, height, first, lower, turns):
+    """y = x in the lower or upper triangles of matrices of so many rows, zero elsewhere; row 0 changes over at column `first`."""
+    rows, n = x.shape
+    i = claim(turns, 0)
+    while i * GROUP < rows:
+        for r in range(i * GROUP, min(rows, (i + 1) * GROUP)):
+            source, target = x[r], y[r]
+            edge = min(max(r % height + first, 0), n)
+            start, stop = (0, edge) if lower else (edge, n)
+            target[:start] = 0
+            target[start:stop] = source[start:stop]
+            target[stop:] = 0
         finish(turns, 0)
         i = claim(turns, 0)
     wait(turns, 0, (rows + GROUP - 1) // GROUP)

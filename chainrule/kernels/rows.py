@@ -22,22 +22,32 @@ F32 = np.dtype(np.float32)
 WORTH, SHARED = 1 << 14, 1 << 17  # elements from which Numba is worth its import, and waking other threads
 _max, _min, _dot = np.maximum.reduce, np.minimum.reduce, np.dot
 LOWEST, HIGHEST = -7.0, 9.0  # logarithms of sums between which float32 keeps the last bits of a log-probability
-_ones: dict = {}
+_ones: dict[bool, dict] = {True: {}, False: {}}  # whether of float32, and of which length
+FEW, LEAST, MOST = 64, 1e-15, 1e15  # rows up to which lists are faster; sums of exponentials from which softmax loses nothing
 
 
 def ones(n: int, dtype: np.dtype) -> np.ndarray:
     """A vector of ones, kept for the next time; not to be written to."""
-    found = _ones.get((n, dtype))
-    if found is None:
+    kept = _ones[dtype is F32]
+    found = kept.get(n)
+    if found is None or found.dtype is not dtype:
         found = np.ones(n, dtype)
         if n <= 1 << 16:
-            _ones[n, dtype] = found
+            kept[n] = found
     return found
 
 
 def sums(a: np.ndarray) -> np.ndarray:
     """The sum of each row; BLAS gets no matrix that it would share out among threads of its own."""
     return _dot(a, ones(a.shape[1], a.dtype)) if a.size <= 1 << 13 else np.einsum("ij->i", a)
+
+
+def between(a: np.ndarray, low: float, high: float) -> bool:
+    """Whether all of a few numbers are; where a NaN is among them, either answer will do."""
+    if a.size > FEW:
+        return bool(_min(a) > low and _max(a) < high)
+    numbers = a.tolist()
+    return low < min(numbers) and max(numbers) < high
 
 
 def block(d: int) -> int:
@@ -76,8 +86,7 @@ def softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     try:
         y = np.exp(a, y)
         total = sums(y)
-        inverse = np.reciprocal(total)
-        if not _dot(total, total) + _dot(inverse, inverse) < 1e30:
+        if not between(total, LEAST, MOST):
             np.subtract(a, _max(a, 1, None, None, True), y)
             np.exp(y, y)
             total = sums(y)
@@ -108,7 +117,7 @@ def log_sums(a: np.ndarray, y: np.ndarray | None = None) -> tuple[np.ndarray, np
     """
     y = np.exp(a, y)
     logs = np.log(sums(y))
-    if _min(logs) > LOWEST and _max(logs) < HIGHEST:
+    if between(logs, LOWEST, HIGHEST):
         return logs, None
     top = _max(a, 1, None, None, True)
     np.subtract(a, top, y)

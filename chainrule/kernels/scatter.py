@@ -111,7 +111,7 @@ def write(flat: np.ndarray, place: np.ndarray, values: Any, ufunc: np.ufunc | No
     """Put values into a one-dimensional array, or combine them with what is there."""
     if ufunc is None:
         flat[place] = values
-    elif flat.dtype in NARROW:
+    elif flat.itemsize == 2 and flat.dtype in NARROW:
         wide = flat.astype(np.float32)
         ufunc.at(wide, place, values.astype(np.float32) if isinstance(values, np.ndarray) else values)
         flat[...] = wide
@@ -138,6 +138,8 @@ def rows_into(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int, uf
     shape = (*source.shape[:dim], index.size, *source.shape[dim + 1 :])
     whole = np.broadcast_to(index.reshape((-1,) + (1,) * (a.ndim - dim - 1)), shape)
     if ufunc is np.add and reductions.scatter_add(a, whole, source, dim):
+        return
+    if ufunc is np.add and dim == 0 and reductions.add_rows(a, index, source):
         return
     many = source.size >= WORTH and source.size >= WIDE * index.size and a.shape[dim] <= 8 * index.size
     if many and ufunc is np.add and a.dtype in SPARSE:

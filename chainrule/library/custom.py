@@ -232,7 +232,9 @@ def made_function(op: CustomOpDef) -> Any:
         def vmap(info: Any, in_dims: tuple, form: Form, *items: Any) -> Any:  # type: ignore[override]
             values, dims = refilled(form.values, items), refilled(form.values, in_dims[1:])
             if op.vmap is not None:
-                return op.vmap(info, tuple(dims), *values)
+                named = list(zip(op.schema.arguments, values, dims, strict=True))
+                more = {a.name: v for a, v, _ in named if a.kwarg_only}
+                return op.vmap(info, tuple([d for a, _, d in named if not a.kwarg_only]), *values[: len(values) - len(more)], **more)
             return by_example(op, info.batch_size, values, dims)
 
     Generated.__name__ = f"GeneratedBackwardFor_{op._namespace}_{op._name}_default"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter  # isort: skip
-from chainrule.nn import attention, common_types, functional, init, modules, parallel, parameter, utils
+from chainrule.nn import attention, common_types, functional, grad, init, modules, parallel, parameter, utils
 from chainrule.nn.modules import *  # noqa: F403
 from chainrule.nn.parallel import DataParallel
 

@@ -29,7 +29,9 @@ def positive_part(a: Any) -> Any:
     return clip(a, 0, np.inf) if a.dtype.kind == "f" else np.maximum(a, a.dtype.type(0))
 
 
-relu = pointwise("relu", positive_part, "max(`input`, 0)", kinds="uif", noisy=True, a=one_pass("relu rule", lambda g, y: where(y <= 0, 0, g)))
+relu = pointwise(
+    "relu", positive_part, "max(`input`, 0)", kinds="uif", noisy=True, a=one_pass("relu rule", lambda g, y: where(y <= 0, 0, g)),
+)  # fmt: skip
 
 
 @general(a=lambda g, a, threshold: where(a <= threshold, 0, g), inputs=("a",))
@@ -112,7 +114,10 @@ def gelu_tanh_slope(a: Any) -> Any:
     return 0.5 * (1 + t) + 0.5 * a * (1 - t * t) * (SQRT_2_OVER_PI * (1 + 3 * CUBIC * square))
 
 
-gelu = pointwise("gelu", _gelu, "`input` times the normal distribution function", kinds="f", noisy=True, a=one_pass("gelu rule", lambda a: gelu_slope(a)))
+gelu = pointwise(
+    "gelu", _gelu, "`input` times the normal distribution function", kinds="f", noisy=True,
+    a=one_pass("gelu rule", lambda a: gelu_slope(a)),
+)  # fmt: skip
 gelu_tanh = pointwise("gelu_tanh", _gelu_tanh, "gelu's tanh approximation", kinds="f", noisy=True, node="GeluBackward0", a=gelu_tanh_slope)
 
 

@@ -1,4 +1,4 @@
-"""Attention as one op: softmax(scale * q @ k.mT + bias) @ v. `weights` are the softmax's results, computed beforehand."""
+"""Attention as one op: softmax(scale * q @ k.mT + bias) @ v. `weights` are the softmax's results, or what else the kernels keep."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def vjp(
     g: Any, q: Any, k: Any, v: Any, bias: Any, hidden: Any, scale: float, causal: bool, weights: Any, needs: tuple
 ) -> tuple:
     if not isinstance(g, Tensor) and bias is None:
-        grads = kernels.backward(g, q, k, v, scale, weights)
-        return tuple([a if needed else None for a, needed in zip(grads[:3], needs, strict=False)]) + (None,)
+        grads = kernels.backward(g, q, k, v, scale, causal, weights)
+        return tuple([a if needed else None for a, needed in zip(grads, needs, strict=False)]) + (None,)
     if isinstance(g, Tensor):
         weights = composed(q, k, bias, hidden, scale, causal)
     to_scores = unsoftmax(matmul(g, v.mT), weights, (weights.ndim - 1,))

@@ -140,8 +140,10 @@ def lstsq_vjp(g: Any, a: Any, b: Any, cut: Any) -> tuple:
 
 
 @general(vjp=lstsq_vjp, inputs=("a", "b"), outputs=("x", "s"), node="LinalgLstsqBackward0")
-def lstsq(a: Any, b: Any, cut: Any) -> Any:
-    """(pinv(a) @ b, the singular values of a), those up to cut(largest) counting as 0."""
+def lstsq(a: Any, b: Any, cut: Any, relative: Any = None) -> Any:
+    """(pinv(a) @ b, the singular values of a), those up to cut(largest) counting as 0; with `relative` (x, rank) of `least_squares`."""
+    if relative is not None:
+        return kernels.least_squares(a, b, relative)
     u, s, vh = np.linalg.svd(a, full_matrices=False)
     small = s <= cut(s[..., :1])
     return vh.mT.conj() @ (np.where(small, 0, 1 / np.where(small, 1, s)).astype(s.dtype)[..., None] * (u.mT.conj() @ b)), s

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.kernels.elementwise import blockwise
+from chainrule.kernels.elementwise import blockwise, combined, one_pass
+from chainrule.kernels.reductions import distance
 from chainrule.kernels.threads import MANY
 from chainrule.ops.activation import log_of_one_plus_exp, logsigmoid
 from chainrule.ops.pointwise import clamp, log, log1p
@@ -28,9 +29,14 @@ def reduced(losses: np.ndarray, reduction: str, dtype: np.dtype) -> Any:
     if reduction == "none":
         y = losses
     else:
-        y = np.add.reduce(losses, None)
-        if reduction == "mean":
-            y = y / losses.dtype.type(losses.size) if losses.size else y * np.nan
+        return averaged(np.add.reduce(losses, None), reduction, losses.size, dtype)
+    return y if y.dtype == dtype else y.astype(dtype)
+
+
+def averaged(y: Any, reduction: str, count: int, dtype: np.dtype) -> Any:
+    """The mean, or the sum itself, of `count` losses that add up to y."""
+    if reduction == "mean":
+        y = y / y.dtype.type(count) if count else y * np.nan
     return y if y.dtype == dtype else y.astype(dtype)
 
 
@@ -64,6 +70,8 @@ def elementwise(name: str, kernel: Callable, a: Callable | None, b: Callable | N
 
     def forward(a: Any, b: Any, settings: tuple, reduction: str) -> Any:
         x, y = wide(a), wide(b)
+        if total is not None and reduction != "none" and a.size >= MANY:
+            return averaged(total(x, y), reduction, a.size, a.dtype)
         return reduced(kernel(x, y, *settings) if a.size < MANY else blockwise(kernel, x, y, *settings), reduction, a.dtype)
 
     def backward(g: Any, a: Any, b: Any, a_shape: tuple, a_dtype: Any, settings: tuple, reduction: str, needs: tuple) -> tuple:
@@ -78,9 +86,13 @@ def elementwise(name: str, kernel: Callable, a: Callable | None, b: Callable | N
     def product(slope: Callable, g: Any, a: Any, b: Any, settings: tuple) -> Any:
         if isinstance(g, Tensor) or a.size < MANY:
             return g * slope(a, b, *settings)
+        if hasattr(slope, "one_pass") and not g.ndim:
+            y = combined(slope.one_pass, a, b, g)
+            if y is not None:
+                return y
         return blockwise(lambda g, a, b, *settings: g * slope(a, b, *settings), g, a, b, *settings)
 
-    partials = (a, b)
+    partials, total = (a, b), getattr(kernel, "total", None)
     return Primitive(name, forward, ("a", "b"), ("settings", "reduction"), {}, backward, node=node)
 
 
@@ -103,7 +115,11 @@ def _square(a: Any, b: Any) -> Any:
     return d * d
 
 
-mse_loss = elementwise("mse_loss", _square, a=lambda a, b: 2 * (a - b), b=lambda a, b: 2 * (b - a))
+_square.total = distance  # type: ignore[attr-defined]
+
+mse_loss = elementwise(
+    "mse_loss", _square, a=one_pass("mse rule", lambda a, b: 2 * (a - b)), b=one_pass("mse rule of b", lambda a, b: 2 * (b - a)),
+)  # fmt: skip
 smooth_l1_loss = elementwise(
     "smooth_l1_loss", _smooth_l1, a=lambda a, b, beta: _slope(a, b, beta) / beta, b=lambda a, b, beta: _slope(b, a, beta) / beta,
     node="SmoothL1LossBackward0",

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.kernels import contraction
-from chainrule.kernels.elementwise import MANY, blockwise
+from chainrule.kernels import contraction, reductions
+from chainrule.kernels.elementwise import blockwise
 from chainrule.ops import pointwise
 from chainrule.ops.primitive import Primitive, general, linear
 from chainrule.ops.reduce import sum, sum_to
@@ -110,9 +110,10 @@ def vecmat(a: Any, b: Any) -> Any:
 @linear(a=lambda g, b: mv(g, conj(b)), b=lambda g, a: vecmat(conj(a), g), node="MulBackward0")
 def outer(a: Any, b: Any) -> Any:
     """(n,) and (m,) to (n, m)."""
-    if a.__class__ is b.__class__ is np.ndarray and a.size * b.size < MANY:
+    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray:
         return np.multiply(a[:, None], b)
-    return blockwise(np.multiply, a[:, None], b)
+    y = reductions.outer(a, b)
+    return blockwise(np.multiply, a[:, None], b) if y is None else y
 
 
 @linear(a=lambda g, b: g * conj(b), b=lambda g, a: g * conj(a))

@@ -33,6 +33,8 @@ def place(a: Any, index: Any, shape: tuple, dim: int) -> Any:
 
 # One element of each row
 
+MANY = 1 << 12  # elements from which it is worth not to sort them all
+
 
 def send_back(g: Any, a_shape: tuple, index: Any, dim: int, keepdim: bool) -> tuple:
     like = _Shape(a_shape)
@@ -63,8 +65,22 @@ def selecting(name: str, node: str, find: Callable) -> Primitive:
 
 
 def _smallest(a: Any, dim: int, k: int) -> Any:
-    """Where the k-th smallest is (from 0); NaN counts as largest."""
+    """Where the k-th smallest is (from 0), the first of equal ones; NaN counts as largest."""
+    if a.size >= MANY:
+        value = np.partition(a, k, dim).take([k], dim)
+        if (value == value).all():
+            return (a == value).argmax(dim, keepdims=True)
     return np.take(np.argsort(a, dim, kind="stable"), [k], dim)
+
+
+def middle_value(a: Any, skip: bool) -> Any:
+    """The lower median of a vector: NaN if there is one, or, if `skip`, of what is not NaN."""
+    if a.dtype.kind == "f":
+        bad = np.isnan(a)
+        if bad.any():
+            a = a[~bad] if skip else a[bad][:1]
+    k = (a.size - 1) // 2
+    return np.partition(a, k)[k] if a.size else np.nan
 
 
 def _median(a: Any, dim: int, k: int) -> Any:
@@ -133,10 +149,13 @@ def sort(a: Any, dim: int, descending: bool) -> Any:
 @general(vjp=lambda g, index, a_shape, dim: (place(g[0], index, a_shape, dim),), outputs=("y", "index"))
 def topk(a: Any, k: int, dim: int, largest: bool) -> Any:
     """The k largest (or smallest) along `dim`, in order, and where they were."""
-    found = reductions.best(a, k, dim, 1 if largest else -1)
+    found = reductions.best(a, k, dim, 1 if largest else -1) if a.size >= reductions.WORTH else None
     if found is not None:
         return found
     n = a.shape[dim]
+    if a.size < reductions.FEW and largest and dim == a.ndim - 1 and k and a.__class__ is np.ndarray and a.itemsize > 2:
+        index = n - 1 - a[..., ::-1].argsort(dim, "stable")[..., : -k - 1 : -1]
+        return gather(a, index, dim), index
     if n > 256 and k < n // 8 and not (a.dtype.kind == "f" and np.isnan(a).any()):
         wide = widened(a)
         some = np.argpartition(wide, n - k if largest else k, dim)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
+from chainrule.kernels import reductions
 from chainrule.kernels.elementwise import MANY, SCATTERED, blockwise, copy as copy_into, select as choose
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.primitive import Primitive, linear
@@ -22,6 +23,10 @@ def backwards(dims: tuple, rank: int) -> tuple:
 @linear(a=lambda g, dims: flip(g, dims))
 def flip(a: Any, dims: tuple) -> Any:
     """The elements of `dims` in reverse order."""
+    if a.size >= reductions.WORTH and dims == (a.ndim - 1,):
+        y = reductions.reversed_rows(a)
+        if y is not None:
+            return y
     turned = a[backwards(dims, a.ndim)]
     return turned.copy() if a.size < MANY else copy_into(turned, np.empty(a.shape, a.dtype))
 
@@ -92,12 +97,18 @@ def keep(a: Any, where: np.ndarray, inside: bool) -> np.ndarray:
 @linear(a=lambda g, diagonal: tril(g, diagonal))
 def tril(a: Any, diagonal: int) -> Any:
     """The lower triangles of matrices, up to `diagonal`; zeros above."""
+    y = reductions.triangle(a, diagonal, True) if a.size >= reductions.WORTH else None
+    if y is not None:
+        return y
     return keep(a, below(a.shape, diagonal), True)
 
 
 @linear(a=lambda g, diagonal: triu(g, diagonal))
 def triu(a: Any, diagonal: int) -> Any:
     """The upper triangles of matrices, from `diagonal` on; zeros below."""
+    y = reductions.triangle(a, diagonal, False) if a.size >= reductions.WORTH else None
+    if y is not None:
+        return y
     return keep(a, below(a.shape, diagonal - 1), False)
 
 

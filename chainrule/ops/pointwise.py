@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.kernels.elementwise import MANY, clip, combined, compiled, one_pass, select, whole
+from chainrule.kernels.elementwise import COMPILED, MANY, blockwise, clip, combined, compiled, one_pass, select, whole
 from chainrule.ops.pointwise_form import pointwise
 from chainrule.ops.primitive import conjugate as conj, general, linear
 from chainrule.tensor import Tensor
@@ -20,6 +20,7 @@ from chainrule.tensor import Tensor
 LN2, LN10, PI = 0.6931471805599453, 2.302585092994046, 3.141592653589793
 
 
+@whole
 def nothing(g: Any) -> Any:
     """The cotangent through a step function."""
     return where(False, g, 0)
@@ -90,7 +91,9 @@ div = pointwise(
     "div", np.divide, "`input` divided by `other`", result="float", a=lambda g, b: g / conj(b), b=lambda g, a, b: -g * conj(a / b / b)
 )
 neg = pointwise("neg", np.negative, "the elements with their signs changed", kinds="uifc", check=no_bool, a=-1)
-abs = pointwise("abs", np.abs, "absolute values; the moduli of complex numbers", kinds="ifc", a=one_pass("abs rule", lambda g, a: g * sgn(a)))
+abs = pointwise(
+    "abs", np.abs, "absolute values; the moduli of complex numbers", kinds="ifc", a=one_pass("abs rule", lambda g, a: g * sgn(a)),
+)  # fmt: skip
 square = pointwise("square", np.square, "the elements squared", result="number", node="PowBackward0", a=lambda a: 2 * a)
 reciprocal = pointwise("reciprocal", np.reciprocal, "1 / `input`", result="float", a=lambda y: -(y * y))
 
@@ -159,7 +162,7 @@ sqrt = pointwise("sqrt", np.sqrt, "square roots", result="float", a=one_pass("sq
 
 @whole
 def _rsqrt(a: Any) -> Any:
-    y = compiled("rsqrt", a) if a.size >= MANY else None
+    y = compiled("rsqrt", a) if a.size >= COMPILED else None
     return np.reciprocal(np.sqrt(a)) if y is None else y
 
 
@@ -393,7 +396,8 @@ def clamp(a: Any, min: Any, max: Any) -> Any:
     """Bounded by Python numbers, either of which can be None."""
     number = a.dtype.type
     if a.dtype.kind == "f":
-        return clip(a, number(-np.inf if min is None else min), number(np.inf if max is None else max))
+        limits = number(-np.inf if min is None else min), number(np.inf if max is None else max)
+        return clip(a, *limits) if a.size < MANY else blockwise(clip, a, *limits)
     if min is not None:
         a = np.maximum(a, number(min))
     return a if max is None else np.minimum(a, number(max))
@@ -405,6 +409,7 @@ def inside(a: Any, low: Any, high: Any) -> Any:
     return a >= low if high is None else (a >= low) & (a <= high)
 
 
+whole(clamp.kernel)
 clamp_tensors = pointwise(
     "clamp", lambda a, b, c: np.minimum(np.maximum(a, b), c), arity=3, noisy=True, a=lambda g, a, b, c: where((a >= b) & (a <= c), g, 0),
     b=lambda g, a, b, c: where((b < c) & (a < b), g, 0), c=lambda g, a, b, c: where((a > c) | (c < b), g, 0),
@@ -443,7 +448,7 @@ lerp = pointwise(
 @whole
 def _lerp_scalar(a: Any, b: Any, c: Any) -> Any:
     near = abs_number(c) < 0.5
-    if a.size >= MANY and a.__class__ is np.ndarray:
+    if a.size >= COMPILED and a.__class__ is np.ndarray:
         found = combined("lerp" if near else "lerp from the end", a, b, c if near else 1 - c)
         if found is not None:
             return found
@@ -461,7 +466,7 @@ lerp_scalar = pointwise(
 
 @whole
 def _addcmul(a: Any, b: Any, c: Any, d: Any) -> Any:
-    if a.__class__ is np.ndarray and a.size >= MANY:
+    if a.__class__ is np.ndarray and a.size >= COMPILED:
         found = combined("addcmul", a, b, c, d)
         if found is not None:
             return found

@@ -223,7 +223,8 @@ class Primitive:
         self.quick: Callable = self.first_call
         used = [argument_names(r) for r in (*rules.values(), vjp) if callable(r)]
         swapped = self.elementwise and self.arity == 2  # PyTorch saves the second operand first, as saved-tensor hooks see
-        known = [*(inputs[::-1] if swapped else inputs), *outputs, *statics, *(f"{n}_{what}" for n in (*inputs, *outputs) for what in ("shape", "dtype"))]
+        described = [f"{n}_{what}" for n in (*inputs, *outputs) for what in ("shape", "dtype")]
+        known = [*(inputs[::-1] if swapped else inputs), *outputs, *statics, *described]
         unknown = {n for names in used for n in names} - {*known, "g", "needs"}
         if unknown:
             raise TypeError(f"{name}: a rule asks for {sorted(unknown)}; it can have g, needs, {', '.join(known)}")
@@ -238,7 +239,8 @@ class Primitive:
 
     def compile_vjp(self, conj: bool) -> Any:
         """The node's `vjp(g, saved)` with its rules written out, one expression an input."""
-        scope = {"restore": restore, "conjugate": conjugate, "ndarray": ndarray, "MANY": MANY, "blockwise": blockwise, "in_one_pass": in_one_pass}
+        scope = {"restore": restore, "conjugate": conjugate, "ndarray": ndarray, "MANY": MANY}
+        scope |= {"blockwise": blockwise, "in_one_pass": in_one_pass}
         return postponed("vjp", f"of {self.name}", "node, g, saved", "node, g, saved", lambda: self.vjp_lines(conj, scope), scope)
 
     def vjp_lines(self, conj: bool, scope: dict[str, Any]) -> list[str]:
@@ -275,6 +277,8 @@ class Primitive:
     @staticmethod
     def in_blocks(expression: str, names: Sequence[str], rule: Callable) -> str:
         given = ", ".join(names)
+        if getattr(rule, "whole", False):
+            return expression
         one_pass = getattr(rule, "one_pass", None)
         way = "blockwise(" if one_pass is None else f"in_one_pass({one_pass!r}, "
         return f"({expression} if few else {way}lambda {given}: {expression}, {given}))"

@@ -63,13 +63,13 @@ def average(a: Any, dim: Any, keepdim: bool) -> Any:
         return y / a.dtype.type(0)
 
 
-@linear(a=lambda g, a_shape, dim, keepdim: spread(g, a_shape, dim, keepdim) / extent(a_shape, dim), node="MeanBackward1")
+@linear(a=lambda g, a_shape, dim, keepdim: spread(g / (extent(a_shape, dim) or 1), a_shape, dim, keepdim), node="MeanBackward1")
 def mean(a: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The average over `dim`."""
     return average(a, dim, keepdim)
 
 
-@linear(a=lambda g, a_shape: expand(g, a_shape) / extent(a_shape, None), node="MeanBackward0")
+@linear(a=lambda g, a_shape: expand(g / (extent(a_shape, None) or 1), a_shape), node="MeanBackward0")
 def mean_all(a: Any) -> Any:
     """The average of all elements."""
     return average(a, None, False)

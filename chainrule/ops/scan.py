@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule._core.silence import restore, silence
 from chainrule.kernels import reductions
 from chainrule.ops.pointwise import logaddexp, where
 from chainrule.ops.primitive import Primitive, conjugate as conj, general, linear
@@ -19,7 +20,10 @@ F32 = np.dtype(np.float32)
 def cumsum(a: Any, dim: int) -> Any:
     """At each place the sum of what came so far."""
     if a.dtype is F32 and a.size < reductions.WORTH:
-        return np.add.accumulate(a, dim)
+        token = silence()
+        y = np.add.accumulate(a, dim)
+        restore(token)
+        return y
     y = reductions.scan(a, dim)
     return np.add.accumulate(widened(a), dim).astype(a.dtype, copy=False) if y is None else y
 
@@ -35,7 +39,10 @@ def cumsum_back(a: Any, dim: int) -> Any:
 def cumprod(a: Any, dim: int) -> Any:
     """At each place the product of what came so far."""
     if a.dtype is F32 and a.size < reductions.WORTH:
-        return np.multiply.accumulate(a, dim)
+        token = silence()
+        y = np.multiply.accumulate(a, dim)
+        restore(token)
+        return y
     y = reductions.scan(a, dim, products=True)
     return np.multiply.accumulate(widened(a), dim).astype(a.dtype, copy=False) if y is None else y
 

@@ -160,11 +160,11 @@ def adjusted(group: dict, update: Rule) -> Rule:
 def blockwise(update: Rule, arrays: list[np.ndarray]) -> None:
     """Run the rule on the arrays, in blocks if they are long and lie in memory alike."""
     size = arrays[0].size
-    order = next((order for order in "CF" if all([a.flags[f"{order}_CONTIGUOUS"] for a in arrays])), None)
-    if size <= 2 * BLOCK or order is None:
+    straight = all([a.flags.c_contiguous for a in arrays])
+    if size <= 2 * BLOCK or not (straight or all([a.flags.f_contiguous for a in arrays])):
         update(*arrays)
         return
-    flat = [(a if order == "C" else a.T).reshape(-1) for a in arrays]
+    flat = [(a if straight else a.T).reshape(-1) for a in arrays]
     in_blocks(lambda place: update(*[a[place] for a in flat]), size, 1, BLOCK)
 
 

@@ -108,6 +108,13 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop every gradient, or fill it with zeros if not `set_to_none`."""
+        profile = modes.local.profile
+        if profile is None:
+            self._clear(set_to_none)
+        else:
+            profile.named(f"Optimizer.zero_grad#{type(self).__name__}.zero_grad", self._clear, (set_to_none,), {})
+
+    def _clear(self, set_to_none: bool) -> None:
         for p in self._parameters():
             grad = p._grad
             if grad is None:
@@ -269,8 +276,10 @@ def hookable(step: Callable) -> Callable:
                     raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {changed}.")
                 args, kwargs = changed
         profile = modes.local.profile
-        named = f"Optimizer.step#{type(self).__name__}.step"
-        result = step(*args, **kwargs) if profile is None else profile.named(named, step, args, kwargs)
+        if profile is None:
+            result = step(*args, **kwargs)
+        else:
+            result = profile.named(f"Optimizer.step#{type(self).__name__}.step", step, args, kwargs)
         for hook in (*self._optimizer_step_post_hooks.values(), *_global_optimizer_post_hooks.values()):
             hook(self, args, kwargs)
         return result

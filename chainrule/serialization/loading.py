@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
 from chainrule._core import dtypes
 from chainrule._core.types import Size, device, strided
 from chainrule.serialization import names
-from chainrule.serialization.safe import Machine, Sealed
+from chainrule.serialization.safe import Machine, Sealed, is_safe
 from chainrule.tensor import Tensor, wrap
 
+FileLike: TypeAlias = str | os.PathLike | IO[bytes]
 OLD_MAGIC = 0x1950A86A20F9469CFC6C
 CORRUPT = (
     "PytorchStreamReader failed reading zip archive: {}. There is a high likelihood that your checkpoint file is corrupted: "
@@ -139,14 +141,16 @@ class TrustingUnpickler(pickle.Unpickler):
 
 
 def load(
-    f: str | os.PathLike | IO[bytes], map_location: Any = None, pickle_module: Any = None, *, weights_only: bool | None = None,
+    f: FileLike, map_location: Any = None, pickle_module: Any = None, *, weights_only: bool | None = None,
     mmap: bool | None = None, **pickle_load_args: Any,
 ) -> Any:  # fmt: skip
     """Read what `save`, here or in PyTorch, wrote.
 
     By default (`weights_only` None or True) a file can make tensors, numbers, strings and containers only, and what
-    `serialization.add_safe_globals` names; anything else raises pickle.UnpicklingError before it runs. `map_location` is accepted for
-    compatibility: every tensor lands on the CPU. Raises RuntimeError for a file that is damaged or cut short.
+    `serialization.add_safe_globals` names; anything else raises pickle.UnpicklingError before it runs. Every tensor lands on the CPU,
+    wherever it was saved; a `map_location` that names another device raises RuntimeError. With `mmap` tensors look into the file, which
+    must be given by its path: their memory is read when it is used, and copied when it is written to. Raises RuntimeError for a file
+    that is damaged or cut short.
 
     Example:
         >>> save(arange(3), "x.pt")
@@ -154,9 +158,14 @@ def load(
         tensor([0, 1, 2])
     """
     trusted = weights_only is False
+    if weights_only and pickle_module is not None:
+        raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
+    check_location(map_location)
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as file:
-            return load_file(file, trusted, pickle_load_args)
+            return load_file(file, trusted, pickle_load_args, (f"{f}, " if isinstance(f, str) else "") if mmap else None)
+    if mmap:
+        raise ValueError("f must be a file path in order to use the mmap argument")
     if not hasattr(f, "seek") or not hasattr(f, "read"):
         raise AttributeError(
             f"'{type(f).__name__}' object has no attribute 'seek'. You can only torch.load from a file that is seekable. Please pre-load "
@@ -165,13 +174,39 @@ def load(
     return load_file(f, trusted, pickle_load_args)
 
 
-def load_file(file: IO[bytes], trusted: bool, options: dict) -> Any:
+def check_location(place: Any) -> None:
+    """RuntimeError if tensors are to go where they cannot; functions and dicts of places are asked where what is on the CPU goes."""
+    if isinstance(place, dict):
+        place = place.get("cpu", "cpu")
+    if place is None or callable(place):
+        return
+    if not isinstance(place, (str, device)):
+        raise TypeError(f"{type(place).__name__!r} object is not callable")
+    name = str(place)
+    if name.startswith("cuda"):
+        raise RuntimeError(
+            "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. If you are running on a CPU-only "
+            "machine, please use torch.load with map_location=torch.device('cpu') to map your storages to the CPU."
+        )
+    if name.partition(":")[0] != "cpu":
+        raise RuntimeError(f"don't know how to restore data location of torch.storage.UntypedStorage (tagged with {name})")
+
+
+def load_file(file: IO[bytes], trusted: bool, options: dict, mapped: str | None = None) -> Any:
+    """What the file holds; if it is to be `mapped`, this is how errors show its path."""
     start = file.tell()
     head = file.read(4)
     file.seek(start)
     if not head:
         raise EOFError("Ran out of input")
-    return load_zip(file, trusted, options) if head == b"PK\x03\x04" else load_stream(file, trusted, options)
+    if head == b"PK\x03\x04":
+        return load_zip(file, trusted, options, mapped is not None)
+    if mapped is not None:
+        raise RuntimeError(
+            f"mmap can only be used with files saved with `torch.save({mapped}_use_new_zipfile_serialization=True), please torch.save "
+            "your checkpoint with this option in order to use mmap."
+        )
+    return load_stream(file, trusted, options)
 
 
 def unpickled(file: IO[bytes], persistent: Callable[[Any], Any], trusted: bool, options: dict) -> Any:
@@ -196,15 +231,44 @@ def storage_description(saved: Any) -> tuple[dtypes.dtype, str, int]:
 # The zip archive
 
 
-def load_zip(file: IO[bytes], trusted: bool, options: dict) -> Any:
+def load_zip(file: IO[bytes], trusted: bool, options: dict, mapped: bool) -> Any:
     try:
         with zipfile.ZipFile(file) as archive:
-            return read_archive(archive, trusted, options)
+            return read_archive(archive, trusted, options, mapped_file(file) if mapped else None)
     except zipfile.BadZipFile as error:
         raise RuntimeError(CORRUPT.format(f"failed finding central directory ({error})")) from error
 
 
-def read_archive(archive: zipfile.ZipFile, trusted: bool, options: dict) -> Any:
+def mapped_file(file: IO[bytes]) -> Any:
+    """The file as memory that is read when it is used and is this process's own where it writes to it."""
+    from mmap import ACCESS_COPY, mmap
+
+    return mmap(file.fileno(), 0, access=ACCESS_COPY)
+
+
+def whole_record(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """The bytes of a record, its sum checked."""
+    memory = np.empty(info.file_size, np.uint8)
+    with archive.open(info) as record:
+        if record.readinto(memoryview(memory)) != info.file_size:  # type: ignore[attr-defined]
+            raise RuntimeError(CORRUPT.format(f"the record {info.filename} is cut short"))
+        record.read(1)  # checks the sum
+    return memory
+
+
+def record_in_place(memory: Any, info: zipfile.ZipInfo, itemsize: int) -> np.ndarray | None:
+    """The bytes of a stored record where they lie in a mapped file; None if there are none or they start between two elements."""
+    header = info.header_offset
+    names = [int.from_bytes(memory[header + i : header + i + 2], "little") for i in (26, 28)]
+    start = header + 30 + sum(names)
+    if not info.file_size or start % itemsize:
+        return None
+    if memory[header : header + 4] != b"PK\x03\x04" or start + info.file_size > len(memory):
+        raise RuntimeError(CORRUPT.format(f"the record {info.filename} is not where the directory says"))
+    return np.frombuffer(memory, np.uint8, info.file_size, start)
+
+
+def read_archive(archive: zipfile.ZipFile, trusted: bool, options: dict, mapped: Any = None) -> Any:
     records = {info.filename: info for info in archive.infolist()}
     folder = next((name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl")), None)
     if folder is None:
@@ -221,12 +285,8 @@ def read_archive(archive: zipfile.ZipFile, trusted: bool, options: dict) -> Any:
                 raise RuntimeError(CORRUPT.format(f"the record data/{key} is missing"))
             if info.compress_type != zipfile.ZIP_STORED or info.file_size != count * dtype.itemsize:
                 raise RuntimeError(CORRUPT.format(f"the record data/{key} has {info.file_size} bytes, not {count} of {dtype}"))
-            memory = np.empty(info.file_size, np.uint8)
-            with archive.open(info) as record:
-                if record.readinto(memoryview(memory)) != info.file_size:  # type: ignore
-                    raise RuntimeError(CORRUPT.format(f"the record data/{key} is cut short"))
-                record.read(1)  # checks the sum
-            storages[key] = memory.view(dtype.numpy)
+            memory = None if mapped is None else record_in_place(mapped, info, dtype.itemsize)
+            storages[key] = (whole_record(archive, info) if memory is None else memory).view(dtype.numpy)
         return storages[key]
 
     with archive.open(f"{folder}data.pkl") as stream:
@@ -273,4 +333,27 @@ def load_stream(file: IO[bytes], trusted: bool, options: dict) -> Any:
     return result
 
 
-__all__ = ["load"]
+def get_unsafe_globals_in_checkpoint(f: FileLike) -> list[str]:
+    """The names in a checkpoint that `load` would refuse, found without running anything: what `add_safe_globals` could be told of.
+
+    Raises ValueError for a file that is not a zip archive, pickle.UnpicklingError for names that the stream makes up as it goes.
+
+    Example:
+        >>> save({"weight": ones(2)}, "model.pt")
+        >>> serialization.get_unsafe_globals_in_checkpoint("model.pt")
+        []
+    """
+    if not zipfile.is_zipfile(f):
+        raise ValueError("Expected input to be a checkpoint returned by torch.save")
+    with zipfile.ZipFile(f) as archive:
+        stream = next((archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")), b".")
+    found = []
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name == "STACK_GLOBAL":
+            raise pickle.UnpicklingError("the stream names classes and functions in a way that cannot be listed without running it")
+        if opcode.name == "GLOBAL":
+            found.append(str(argument).replace(" ", ".", 1))
+    return [name for name in dict.fromkeys(found) if torch_name(name) is None and not is_safe(name)]
+
+
+__all__ = ["get_unsafe_globals_in_checkpoint", "load"]

@@ -46,6 +46,11 @@ def get_safe_globals() -> list:
     return list(_allowed.values())
 
 
+def is_safe(name: str) -> bool:
+    """Whether a stream may name it, by the list or by the user's word."""
+    return name in ALWAYS or name in _allowed
+
+
 def clear_safe_globals() -> None:
     """Forget what was added with `add_safe_globals`."""
     _allowed.clear()

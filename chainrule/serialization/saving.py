@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import uuid
 import zipfile
 from functools import cache
@@ -21,6 +22,8 @@ from chainrule._core import dtypes
 from chainrule._core.types import Size, device, layout
 from chainrule.serialization.names import theirs
 from chainrule.tensor import Tensor, root_memory
+
+ALIGNMENT = 64
 
 
 class Global:
@@ -148,12 +151,19 @@ def save(
     path = Path(f)
     if not path.parent.is_dir():
         raise RuntimeError(f"Parent directory {path.parent} does not exist.")
+    name, path = path.stem, Path(os.path.realpath(path))  # what a link leads to is written, the link stays
+    if path.exists() and not path.is_file():  # /dev/null, a pipe
+        with open(path, "wb") as file:
+            write(obj, file, name, pickle_protocol)
+        return
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with open(partial, "wb") as file:
-            write(obj, file, path.stem, pickle_protocol)
+            write(obj, file, name, pickle_protocol)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -168,6 +178,16 @@ def write(obj: object, file: IO[bytes], name: str, protocol: int) -> None:
         archive.writestr(f"{name}/data.pkl", data.getvalue())
         archive.writestr(f"{name}/byteorder", "little")
         for storage in pickler.storages.values():
-            with archive.open(f"{name}/data/{storage.key}", "w", force_zip64=storage.memory.nbytes >= 1 << 31) as record:
+            wide = storage.memory.nbytes >= 1 << 31
+            with archive.open(aligned(archive, f"{name}/data/{storage.key}", wide), "w", force_zip64=wide) as record:
                 record.write(memoryview(storage.memory.ravel(order="K").view(np.uint8)))
         archive.writestr(f"{name}/version", "3\n")
+
+
+def aligned(archive: zipfile.ZipFile, name: str, wide: bool) -> zipfile.ZipInfo:
+    """A record whose bytes start at a multiple of 64 in the file, so that a mapped file can be used as it lies."""
+    info = zipfile.ZipInfo(name)
+    start = archive.start_dir + 30 + len(name.encode()) + (20 if wide else 0) + 4  # header, name, sizes of 64 bits, this field's own head
+    padding = -start % ALIGNMENT
+    info.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
+    return info

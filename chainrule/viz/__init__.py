@@ -5,5 +5,6 @@
 
 from chainrule.viz.graph import Graph, Node, graph, save
 from chainrule.viz.modules import Group, watch
+from chainrule.viz.stepping import Step, step
 
-__all__ = ["Graph", "Group", "Node", "graph", "save", "watch"]
+__all__ = ["Graph", "Group", "Node", "graph", "Step", "save", "step", "watch"]

@@ -148,17 +148,12 @@ def frame(module: Group, box: Box) -> str:
     (x, y), (width, height) = box.centre, box.size
     left, top = x - width / 2, y - height / 2
     room = max(1, int((width - 12) / (ADVANCE * SMALL)))  # letters that fit
-    text = next((text for text in (title(module), module.label) if len(text) <= room), module.label[: room - 1] + "…")
+    text = next((text for text in (module.title(), module.label) if len(text) <= room), module.label[: room - 1] + "…")
     return (
-        f'<g class="frame"><title>{escape(title(module))}</title>'
+        f'<g class="frame"><title>{escape(module.title())}</title>'
         f'<rect x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" rx="9"/>'
         f'<text x="{left + 8:g}" y="{top + 15:g}">{escape(text)}</text></g>'
     )
-
-
-def title(module: Group) -> str:
-    """ "layer1: Sequential", or the name alone where the class is not known."""
-    return f"{module.label}: {module.kind}" if module.kind else module.label
 
 
 def labels(graph: Graph, carried: list[str], placed: Layout) -> list[str]:

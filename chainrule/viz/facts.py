@@ -54,24 +54,38 @@ def op_name(node_name: str) -> str:
     return WORD_STARTS.sub("_", stem).lower() if backward and number.isdigit() else stem
 
 
-def made(node: Any, output: int = 0) -> Shape | None:
-    """The shape of an output of `node`; None if it cannot be told. A node that keeps none has that of its only input."""
+def made(node: Any, output: int = 0, known: dict[int, Shape | None] | None = None) -> Shape | None:
+    """The shape of an output of `node`; None if it cannot be told. A node that keeps none has that of its only input.
+
+    `known` remembers, by identity, what was found on the way along a chain of such nodes.
+    """
+    known = {} if known is None else known
+    passed = []
+    shape: Shape | None = None
     while node is not None:
+        if id(node) in known:
+            shape = known[id(node)]
+            break
         metadata = getattr(node, "_input_metadata", None)  # PyTorch's
         outputs = metadata or getattr(node, "outputs", None)
         if outputs:
             entry = outputs[output] if output < len(outputs) else None
-            return None if entry is None else tuple(entry.shape if metadata else entry[0])
-        try:
-            return tuple(node.made)
-        except (AttributeError, TypeError):
-            edges = [edge for edge in getattr(node, "edges", ()) if edge is not None]
-        if len(edges) != 1:
-            return None
-        node, output = (edges[0].node, edges[0].index) if type(edges[0]) is Output else (edges[0], 0)
-        if hasattr(node, "grad_fn"):  # a leaf
-            return tuple(node.shape)
-    return None
+            shape = None if entry is None else tuple(entry.shape if metadata else entry[0])
+            break
+        if is_leaf(node) or type(getattr(node, "made", None)) is tuple:
+            shape = tuple(node.shape) if is_leaf(node) else node.made
+            break
+        passed.append(node)
+        edges = [edge for edge in getattr(node, "edges", ()) if edge is not None]
+        edge = edges[0] if len(edges) == 1 else None
+        node, output = (edge.node, edge.index) if type(edge) is Output else (edge, 0)
+    known.update({id(n): shape for n in passed})
+    return shape
+
+
+def is_leaf(edge: Any) -> bool:
+    """Whether what an edge leads to is a leaf tensor."""
+    return hasattr(edge, "grad_fn")
 
 
 def saved(node: Any) -> tuple[Saved, ...] | None:

@@ -117,9 +117,9 @@ class Graph:
         return frame(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook shows: the page, or a line of text if there is too much to draw or nothing to draw it with."""
+        """What a notebook shows: the page, the picture where it shows no pages, a line of text where nothing can be drawn."""
         try:
-            return {"text/plain": repr(self), "text/html": self._repr_html_()}
+            return {"text/plain": repr(self), "text/html": self._repr_html_(), "image/svg+xml": self._repr_svg_()}
         except (ImportError, ValueError) as error:
             return {"text/plain": f"{self!r}: {error}"}
 
@@ -165,7 +165,7 @@ def graph(
         if not hasattr(tensor, "grad_fn"):
             raise TypeError(f"params maps names to tensors, but {name!r} is of type {type(tensor).__name__}")
     named = {id(origin(tensor)): (name, tensor) for name, tensor in tensors.items()}
-    found, edges, shapes = walk([origin(tensor) for tensor in roots])
+    found, edges, shapes, known = walk([origin(tensor) for tensor in roots])
     ends = {id(origin(tensor)) for tensor in roots}
 
     inputs: dict[int, list] = {id(source): [] for source in found}
@@ -183,9 +183,13 @@ def graph(
     groups, members = worthwhile(groups, [group_of[id(source)] for source in found])
     nodes = []
     for source, group in zip(found, members, strict=True):
-        name, tensor = named.get(id(source), (None, source))
+        given, tensor = named.get(id(source), (None, source))
         norm = facts.gradient_norm(tensor) if hasattr(tensor, "grad_fn") else None
-        nodes.append((describe_op if is_op(source) else describe_leaf)(source, name, id(source) in ends, group, norm))
+        nodes.append(
+            describe_op(source, given, id(source) in ends, group, norm, facts.made(source, known=known))
+            if is_op(source)
+            else describe_leaf(source, given, id(source) in ends, group, norm)
+        )
     return Graph(nodes, edges, direction, shapes, groups)
 
 
@@ -227,13 +231,15 @@ def roots_of(root: Any) -> list[Any]:
     return roots
 
 
-def walk(sources: list[Any]) -> tuple[list[Any], list[tuple[int, int]], list[Shape | None]]:
-    """The nodes and leaf tensors behind `sources`; the edges between them, as positions; and what each edge carries."""
+def walk(sources: list[Any]) -> tuple[list[Any], list[tuple[int, int]], list[Shape | None], dict[int, Shape | None]]:
+    """The nodes and leaf tensors behind `sources`; the edges between them, as positions; what each edge carries; and the shapes
+    that `facts.made` remembers."""
     positions: dict[int, int] = {}  # identity -> position; `found` keeps them alive, so that identities stay theirs
     found: list[Any] = []
     edges: list[tuple[int, int]] = []
     shapes: list[Shape | None] = []
     waiting: list[int] = []
+    known: dict[int, Shape | None] = {}
 
     def place(source: Any) -> int:
         at = positions.setdefault(id(source), len(found))
@@ -251,8 +257,8 @@ def walk(sources: list[Any]) -> tuple[list[Any], list[tuple[int, int]], list[Sha
                 leaf = function.name().endswith("AccumulateGrad")
                 source = function.variable if leaf else function
                 edges.append((place(source), at))
-                shapes.append(tuple(source.shape) if leaf else facts.made(source, output))
-    return found, edges, shapes
+                shapes.append(tuple(source.shape) if leaf else facts.made(source, output, known))
+    return found, edges, shapes, known
 
 
 def origin(tensor: Any) -> Any:
@@ -288,10 +294,9 @@ def describe_leaf(tensor: Any, name: str | None, root: bool, group: int | None, 
     return Node("leaf", name or "leaf", shape, f"{name or 'leaf'}: {tensor.dtype}, shape {shape}", root, note, group, norm=norm)
 
 
-def describe_op(node: Any, name: str | None, root: bool, group: int | None, norm: float | None) -> Node:
+def describe_op(node: Any, name: str | None, root: bool, group: int | None, norm: float | None, shape: Shape | None) -> Node:
     """The box of a node."""
     op = op_name(node.name())
-    shape = facts.made(node)
     metadata = next(iter(getattr(node, "_input_metadata", ())), None)  # PyTorch's nodes tell the type, too
     told = [f"{metadata.dtype}"] if metadata else []
     told += [] if shape is None else [f"shape {shape}"]
@@ -327,16 +332,16 @@ def summary(module: Group, inside: list[Node], group: int | None) -> Node:
         notes.append(f"saves {size_text(nbytes)}")
     if norms:
         notes.append(f"‖grad‖ {hypot(*norms):.3g}")
-    title = f"{module.label}: {module.kind}" if module.kind else module.label
+    title = module.title()
     root = any([node.root for node in inside])
-    return Node("module", module.label, None, f"{title}\n" + ", ".join(notes), root, " · ".join(notes), group)
+    return Node("module", title, None, f"{title}\n" + ", ".join(notes), root, " · ".join(notes), group)
 
 
-def check_size(graph: Graph, most: int) -> None:
+def check_size(graph: Graph, most: int, cure: str = "") -> None:
     """ValueError if there is too much for one picture."""
     if len(graph.nodes) > most:
-        cure = "fold its modules (.fold(1)), or " if graph.groups else ""
+        cure = "fold its modules (.fold(1)), or " if graph.groups else cure
         raise ValueError(
-            f"a graph of {len(graph.nodes)} nodes is too large for a picture, which can show {most}: {cure}draw the graph of a tensor "
-            "on the way, or of fewer steps"
+            f"a graph of {len(graph.nodes)} nodes is too large for this kind of picture, which can show {most}: {cure}draw the graph of a "
+            "tensor on the way, or of fewer steps"
         )

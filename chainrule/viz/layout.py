@@ -61,6 +61,8 @@ def layout(graph: Graph, sizes: list[Point], gap: float = 0) -> Layout:
             box["parent"] = len(drawn) + group
     lines = [{"source": source, "target": target, "weight": 1.0} for source, target in edges]
     spacing = {**SPACING, "layer_gap": max(SPACING["layer_gap"], gap)}
+    if graph.direction == "right":
+        spacing |= {"compound_padding": 24, "compound_header": 0}  # the engine's header is at the start of the flow, the name on top
     options = {"direction": DIRECTIONS[graph.direction], "spacing": spacing, **OPTIONS}
     placed = graphlay.layout({"nodes": boxes, "edges": lines}, options=options)
     low, high = placed.bounds["min"], placed.bounds["max"]

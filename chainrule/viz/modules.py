@@ -25,11 +25,14 @@ class watch:
     Example:
         >>> import chainrule as torch
         >>> from chainrule import nn, viz
-        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
         >>> with viz.watch(model):
         ...     loss = model(torch.ones(1, 2)).sum()
-        >>> [group.label for group in viz.graph(loss).groups]
-        ['0', '1']
+        >>> picture = viz.graph(loss)
+        >>> [group.title() for group in picture.groups]
+        ['0: Linear', '2: Linear']
+        >>> picture.nodes[0].source.code
+        'loss = model(torch.ones(1, 2)).sum()'
     """
 
     def __init__(self, *models: Any) -> None:
@@ -72,6 +75,10 @@ class Group:
     label: str
     parent: int | None  # the position of the frame around it
     kind: str = ""  # the module's class, if it is known
+
+    def title(self) -> str:
+        """ "layer1: Sequential", or the name alone."""
+        return f"{self.label}: {self.kind}" if self.kind else self.label
 
 
 def paths(ops: Sequence[Any], inputs: dict[int, list], names: dict[int, str]) -> list[tuple[Call, ...]]:

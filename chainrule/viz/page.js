@@ -27,39 +27,157 @@ function visible() {
   return new Set(nodes.map((_, n) => n).filter(n => !isModule(n)).map(shown))
 }
 
-function layout() {
-  const graph = new dagre.Graph({ compound: true })
-  const many = nodes.length > 600
-  graph.setGraph({
-    rankdir: direction === "right" ? "LR" : "TB", nodesep: 22, edgesep: 14, ranksep: 34, marginx: 0, marginy: 0,
-    ranker: many ? "tight-tree" : "network-simplex",
-  })
-  const boxes = visible()
-  for (const n of boxes) graph.setNode(String(n), { width: nodes[n].width, height: nodes[n].height })
-  for (const n of boxes) {
-    let child = n
-    for (const module of around(n)) {
-      if (!graph.hasNode(String(module))) graph.setNode(String(module), {})
-      graph.setParent(String(child), String(module))
-      child = module
-    }
+// The edges, level by level: those of the whole (null) and of each unfolded module. An edge that enters or leaves a module goes
+// through a port on its frame, named for the node where the edge starts; so each module is laid out by itself, and is then one box
+// to the module around it.
+function levels() {
+  const found = new Map()
+  const add = (level, from, to, start, text) => {
+    if (!found.has(level)) found.set(level, new Map())
+    const key = `${from} ${to} ${start}`, all = found.get(level)
+    if (!all.has(key)) all.set(key, { from, to, start, texts: new Set() })
+    all.get(key).texts.add(text)
   }
-  const texts = new Map()
   for (const [a, b, text] of edges) {
-    const [from, to] = [shown(a), shown(b)]
-    if (from === to) continue
-    const key = from + " " + to
-    if (!texts.has(key)) texts.set(key, new Set())
-    texts.get(key).add(text)
+    const start = shown(a), end = shown(b)
+    if (start === end) continue
+    const up = [...around(start).reverse(), start], down = [...around(end).reverse(), end]
+    let common = 0
+    while (up[common] === down[common]) common++
+    for (let i = up.length - 1; i > common; i--) add(up[i - 1], up[i], "out", start, "")
+    add(common ? up[common - 1] : null, up[common], down[common], start, text)
+    for (let i = common + 1; i < down.length; i++) add(down[i - 1], "in", down[i], start, "")
   }
-  for (const [key, all] of texts) {
-    const [from, to] = key.split(" ")
-    const label = all.size === 1 ? [...all][0] : ""
-    const size = label ? { width: label.length * LETTER * SMALL + 8, height: 14, labelpos: "c" } : {}
-    graph.setEdge(from, to, { label, ...size })
+  return found
+}
+
+// Lay out what is in one level, modules in it first. Positions run along the flow (y) and across it (x), from the frame's corner;
+// `turn` changes them for a picture that flows to the right.
+function arrange(level, children, edgesOf) {
+  const inner = new Map(), rectangles = new Map()
+  const graph = new dagre.Graph({ multigraph: true })
+  graph.setGraph({ nodesep: 24, edgesep: 16, ranksep: 32 })
+  const here = children.get(level) ?? [], links = [...(edgesOf.get(level)?.values() ?? [])]
+  for (const n of here) {
+    if (unfolded.has(n)) inner.set(n, arrange(n, children, edgesOf))
+    const [width, height] = inner.has(n) ? [inner.get(n).width, inner.get(n).height] : turn([nodes[n].width, nodes[n].height])
+    graph.setNode(String(n), { width, height })
+  }
+  const sources = new Set(here), sinks = new Set(here), ports = new Set()
+  for (const link of links) {
+    link.label = link.texts.size === 1 ? [...link.texts][0] : ""
+    link.tail = link.from === "in" ? `in ${link.start}` : String(link.from)
+    link.head = link.to === "out" ? `out ${link.start}` : String(link.to)
+    for (const [name, port] of [[link.tail, link.from === "in"], [link.head, link.to === "out"]]) {
+      if (port) { ports.add(name); graph.setNode(name, { width: 2, height: 2 }) }
+    }
+    sources.delete(link.to)
+    sinks.delete(link.from)
+    const [width, height] = turn([link.label.length * LETTER * SMALL + 8, 14])
+    graph.setEdge(link.tail, link.head, link.label ? { width, height, labelpos: "c" } : {}, String(link.start))
+  }
+  if (ports.size) {  // ports come before and after all else
+    for (const end of ["first", "last"]) graph.setNode(end, { width: 1, height: 1 })
+    for (const port of ports) {
+      if (port.startsWith("in")) graph.setEdge("first", port, { weight: 50 }, "-")
+      else graph.setEdge(port, "last", { weight: 50 }, "-")
+    }
+    for (const n of sources) graph.setEdge("first", String(n), { weight: 0, minlen: 2 }, "-")
+    for (const n of sinks) graph.setEdge(String(n), "last", { weight: 0, minlen: 2 }, "-")
   }
   dagre.layout(graph)
-  return graph
+
+  const bands = new Map()  // the middle of each layer -> half of its extent: there, lines run straight
+  const widen = (y, half) => bands.set(Math.round(y), Math.max(half, bands.get(Math.round(y)) ?? 0))
+  let low = Infinity, high = -Infinity, first = Infinity, last = -Infinity
+  const reach = (x, half) => { low = Math.min(low, x - half); high = Math.max(high, x + half) }
+  for (const n of here) {
+    const { x, y, width, height } = graph.node(String(n))
+    rectangles.set(n, { x, y, width, height })
+    widen(y, height / 2 + 9)  // and a little before and after, for arrow heads
+    reach(x, width / 2)
+    first = Math.min(first, y - height / 2)
+    last = Math.max(last, y + height / 2)
+  }
+  for (const link of links) {
+    const edge = graph.edge(link.tail, link.head, String(link.start))
+    link.points = edge.points.slice(1, -1)
+    if (link.label) { link.at = [edge.x, edge.y]; widen(edge.y, edge.height / 2); reach(edge.x, edge.width / 2) }
+    link.points.forEach(({ x }) => reach(x, 4))
+  }
+  for (const port of ports) reach(graph.node(port).x, 6)
+  const room = level === null ? { before: 0, after: 0, left: 0, right: 0 } : direction === "right"
+    ? { before: 26, after: 26, left: 26, right: PAD } : { before: 38, after: 24, left: PAD, right: PAD }
+  if (level !== null) high = Math.max(high, low + (direction === "right" ? 0 : Math.min(nodes[level].title.length, 24) * LETTER * SMALL + 6))
+  const width = high - low + room.left + room.right, height = last - first + room.before + room.after
+  const dx = room.left - low, dy = room.before - first
+  const end = (n, at, next, link) => {  // where a line meets what it starts or ends at
+    const side = at === "tail" ? 1 : -1
+    if (typeof n === "string") return [graph.node(link[at]).x + dx, n === "in" ? 0 : height]
+    const { x, y, width, height: h } = rectangles.get(n)
+    const port = inner.get(n)?.ports.get(`${at === "tail" ? "out" : "in"} ${link.start}`)
+    if (port !== undefined) return [x - width / 2 + port + dx, y + side * h / 2 + dy]
+    return [Math.max(x - width / 2 + 12, Math.min(x + width / 2 - 12, next)) + dx, y + side * h / 2 + dy]
+  }
+  const inside = y => Math.max(level === null ? -Infinity : room.before - 16, Math.min(level === null ? Infinity : height - 8, y))
+  const lines = links.map(link => {
+    const bends = link.points.length > 1 || link.label ? link.points : []  // to the next layer it can go directly
+    const middle = bends.flatMap(({ x, y }) => {
+      const half = bands.get(Math.round(y)) ?? 0
+      return half ? [[x + dx, y - half + dy], [x + dx, y + half + dy]] : [[x + dx, inside(y + dy)]]
+    })
+    const far = n => typeof n === "string" ? graph.node(n === "in" ? link.tail : link.head) : rectangles.get(n)
+    const start = end(link.from, "tail", link.points[0]?.x ?? far(link.to).x, link)
+    const stop = end(link.to, "head", link.points.at(-1)?.x ?? far(link.from).x, link)
+    const clear = (n, [x, y], side) => {  // out of the layer of what it starts or ends at, straight
+      if (typeof n === "string") return []
+      const { y: centre } = rectangles.get(n)
+      return [[x, centre + dy + side * bands.get(Math.round(centre))]]
+    }
+    return {
+      points: [start, ...clear(link.from, start, 1), ...middle, ...clear(link.to, stop, -1), stop],
+      arrow: typeof link.to === "number" && !unfolded.has(link.to), label: link.label, at: link.at && [link.at[0] + dx, link.at[1] + dy],
+    }
+  })
+  for (const rectangle of rectangles.values()) { rectangle.x += dx; rectangle.y += dy }
+  return { width, height, rectangles, inner, lines, ports: new Map([...ports].map(port => [port, graph.node(port).x + dx])) }
+}
+
+const turn = ([x, y]) => direction === "right" ? [y, x] : [x, y]
+
+// What is shown directly in the whole (null) and in each unfolded module.
+function contents() {
+  const children = new Map([[null, []]]), seen = new Set()
+  for (const box of visible()) {
+    for (const n of [box, ...around(box)]) {
+      if (seen.has(n)) break
+      seen.add(n)
+      if (!children.has(parents[n])) children.set(parents[n], [])
+      children.get(parents[n]).push(n)
+    }
+  }
+  return children
+}
+
+// The rectangles of all nodes and frames shown, and all lines, where they are in the picture.
+function layout() {
+  const children = contents()
+  const whole = arrange(null, children, levels())
+  const rectangles = new Map(), lines = []
+  const place = (part, x0, y0) => {
+    for (const { points, arrow, label, at } of part.lines) {
+      const moved = points.map(([x, y]) => turn([x + x0, y + y0]))
+      lines.push({ points: moved, arrow, label, at: at && turn([at[0] + x0, at[1] + y0]) })
+    }
+    for (const [n, { x, y, width, height }] of part.rectangles) {
+      const [cx, cy] = turn([x + x0, y + y0]), [w, h] = turn([width, height])
+      rectangles.set(n, { x: cx, y: cy, width: w, height: h })
+      if (part.inner.has(n)) place(part.inner.get(n), x + x0 - width / 2, y + y0 - height / 2)
+    }
+  }
+  place(whole, 0, 0)
+  const [width, height] = turn([whole.width, whole.height])
+  return { rectangles, lines, extent: { width, height } }
 }
 
 function element(name, attributes, parent, text) {
@@ -83,40 +201,44 @@ function box(n, { x, y, width, height }) {
 
 function frame(n, { x, y, width, height }) {
   const group = element("g", { class: "frame", "data-node": n, tabindex: 0, role: "button" })
-  const letters = Math.max(1, Math.floor((width - 30) / (LETTER * SMALL)))
-  const text = [nodes[n].title, nodes[n].label].find(t => t.length <= letters) ?? nodes[n].label.slice(0, letters - 1) + "…"
   element("title", {}, group, nodes[n].hint + "\nclick to fold")
   element("rect", { x: x - width / 2, y: y - height / 2, width, height, rx: 9 }, group)
+  return group
+}
+
+function heading(n, { x, y, width, height }) {
+  const group = element("g", { class: "frame", "data-node": n })
+  const letters = Math.max(1, Math.floor((width - 30) / (LETTER * SMALL)))
+  const text = [nodes[n].title, nodes[n].label].find(t => t.length <= letters) ?? nodes[n].label.slice(0, letters - 1) + "…"
   element("text", { x: x - width / 2 + 8, y: y - height / 2 + 15 }, group, "− " + text)
   return group
 }
 
-// A line through points, its corners rounded.
+// A line through points: straight along the flow, and in curves where it goes across.
 function path(points) {
-  let d = `M${points[0].x} ${points[0].y}`
-  for (let i = 1; i < points.length - 1; i++) {
-    const corner = points[i], after = points[i + 1]
-    d += `Q${corner.x} ${corner.y} ${(corner.x + after.x) / 2} ${(corner.y + after.y) / 2}`
+  let [x, y] = points[0], d = `M${x} ${y}`
+  for (const [x1, y1] of points.slice(1)) {
+    const [mx, my] = [(x + x1) / 2, (y + y1) / 2]
+    if (x === x1 || y === y1) d += `L${x1} ${y1}`
+    else d += direction === "right" ? `C${mx} ${y} ${mx} ${y1} ${x1} ${y1}` : `C${x} ${my} ${x1} ${my} ${x1} ${y1}`
+    ;[x, y] = [x1, y1]
   }
-  const end = points[points.length - 1]
-  return d + `L${end.x} ${end.y}`
+  return d
 }
 
 function draw() {
-  const graph = layout()
-  const names = graph.nodes().map(Number)
-  placed = new Map(names.map(n => [n, graph.node(String(n))]))
-  extent = { width: graph.graph().width, height: graph.graph().height }
-  const frames = names.filter(n => isModule(n) && unfolded.has(n)).sort((a, b) => depth(a) - depth(b))
-  const parts = frames.map(n => frame(n, placed.get(n)))
-  const labels = []
-  for (const edge of graph.edges()) {
-    const { points, label, x, y } = graph.edge(edge)
-    parts.push(element("path", { d: path(points), "marker-end": "url(#chainrule-arrow)" }))
-    if (label) labels.push(element("text", { class: "edge", x, y: y + 4, "text-anchor": "middle" }, null, label))
-  }
+  const found = layout()
+  placed = found.rectangles
+  extent = found.extent
+  const names = [...placed.keys()], frames = names.filter(n => unfolded.has(n)).sort((a, b) => depth(a) - depth(b))
+  const lines = found.lines.map(({ points, arrow }) => {
+    return element("path", { d: path(points), ...(arrow ? { "marker-end": "url(#chainrule-arrow)" } : {}) })
+  })
+  const labels = found.lines.filter(line => line.label).map(({ label, at: [x, y] }) => {
+    return element("text", { class: "edge", x, y: y + 4, "text-anchor": "middle" }, null, label)
+  })
   const boxes = names.filter(n => !unfolded.has(n)).map(n => box(n, placed.get(n)))
-  view.replaceChildren(...parts, ...labels, ...boxes)
+  view.replaceChildren(...frames.map(n => frame(n, placed.get(n))), ...lines, ...labels, ...frames.map(n => heading(n, placed.get(n))), ...boxes)
   mark()
 }
 
@@ -135,7 +257,9 @@ function centre(n, zoom = Math.max(scale, 0.8)) {
 function fit(smallest = 0) {
   const { clientWidth: width, clientHeight: height } = picture
   scale = Math.max(smallest, Math.min(1.25, (width - 40) / extent.width, (height - 100) / extent.height))
-  left = (width - extent.width * scale) / 2
+  const start = [...placed.values()].reduce((a, b) => a.y - a.height / 2 <= b.y - b.height / 2 ? a : b)
+  const fits = extent.width * scale <= width
+  left = direction === "right" && !fits ? 20 : width / 2 - (fits ? extent.width / 2 : start.x) * scale
   top_ = Math.max(56, (height - extent.height * scale) / 2)
   move()
 }
@@ -150,13 +274,13 @@ function change(next, n) {
   const before = new Set(unfolded), anchor = n === undefined ? undefined : placed.get(n)
   unfolded.clear()
   next.forEach(m => unfolded.add(m))
-  if (visible().size > most) {
+  if (Math.max(...[...contents().values()].map(inside => inside.length)) > most) {
     unfolded.clear()
     before.forEach(m => unfolded.add(m))
-    return warn(`That would be more than ${most} boxes: unfold fewer modules at once.`)
+    return warn(`A module of more than ${most} boxes cannot be unfolded: save its graph as .svg.`)
   }
   draw()
-  if (!anchor || !placed.has(n)) return fit(0.35)
+  if (!anchor || !placed.has(n)) return fit(0.8)
   const now = placed.get(n)
   left += (anchor.x - now.x) * scale
   top_ += (anchor.y - anchor.height / 2 - (now.y - now.height / 2)) * scale
@@ -176,7 +300,7 @@ function tell(n) {
   const { label, hint, source } = nodes[n], aside = $("facts")
   aside.hidden = false
   aside.querySelector("h2").textContent = label
-  $("hint").textContent = source ? hint.split("\n").filter(line => !line.startsWith(source.file + ":")).slice(0, -1).join("\n") : hint
+  $("hint").textContent = source ? hint.split("\n").slice(0, -2).join("\n") : hint  // whose last two lines tell the source
   aside.querySelector("h3").textContent = source ? `made in ${source.function}, ${source.file}:${source.line}`
     : nodes[n].kind === "op" ? "The line that made it is known if the forward ran in viz.watch(model) or anomaly mode." : ""
   const list = aside.querySelector("ol")
@@ -210,7 +334,7 @@ function mark() {
 
 function search() {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean)
-  const text = n => [nodes[n].label, nodes[n].shape, nodes[n].note, nodes[n].hint].join(" ").toLowerCase()
+  const text = n => [n, ...around(n)].flatMap(m => [nodes[m].label, m === n ? nodes[n].shape + " " + nodes[n].hint : ""]).join(" ").toLowerCase()
   hits = words.length ? nodes.map((_, n) => n).filter(n => !isModule(n) && words.every(word => text(n).includes(word))) : []
   current = -1
   mark()
@@ -274,4 +398,4 @@ for (let level = Math.max(0, ...modules.map(m => depth(m) + 1)); level >= 0; lev
 }
 if (!modules.length) for (const id of ["fold", "unfold"]) $(id).hidden = true
 draw()
-fit(0.5)
+fit(0.8)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 AROUND = 4  # lines of source shown before and after the one that made a node
-READABLE = 48  # boxes: what a page opens with at most, if folding makes that possible
-MOST = 1500  # boxes that a browser lays out while one waits
+READABLE = 24  # boxes: what a page opens with at most, if folding makes that possible
+MOST = 500  # boxes in one module that a browser lays out while one waits
 
 
 def html(graph: Graph) -> str:
     """The page, as text."""
-    check_size(graph.fold(1) if graph.groups else graph, MOST)
+    check_size(graph.fold(1) if graph.groups else graph, MOST, f"save it as .svg, which can show {draw.LARGEST}, or ")
     parts = {
         "title": escape(f"graph of {', '.join([node.label for node in graph.nodes if node.root][:3])}"),
         "style": draw.STYLE + (HERE / "page.css").read_text(),
@@ -64,7 +64,7 @@ def data(graph: Graph) -> dict[str, Any]:
         "nodes": [
             {**box(graph.nodes[n]), "again": i >= len(graph.nodes), "source": excerpt(graph.nodes[n].source)} for i, n in enumerate(drawn)
         ]
-        + [{**box(module), "title": draw.title(group)} for module, group in zip(modules, graph.groups, strict=True)],
+        + [{**box(module), "title": group.title()} for module, group in zip(modules, graph.groups, strict=True)],
         "parents": [None if group is None else len(drawn) + group for group in [*where, *[group.parent for group in graph.groups]]],
         "edges": [
             [a, b, "" if graph.nodes[drawn[a]].kind == "leaf" else shape_text(shapes[i])] for (a, b), i in zip(edges, order, strict=True)

@@ -90,9 +90,12 @@ def one_kind(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> 
 
 def visible_softmax(scores: Any) -> Any:
     """softmax over the last dimension, zeros where all is -inf."""
-    blind = np.isneginf(scores._data).all(-1, keepdims=True) if scores._data.size else np.zeros((), bool)
+    weights = softmax(scores, -1)
+    if not scores._data.size or not np.isnan(weights._data[..., 0]).any():
+        return weights
+    blind = np.isneginf(scores._data).all(-1, keepdims=True)
     if not blind.any():
-        return softmax(scores, -1)
+        return weights
     zero = wrap(np.zeros((), scores._data.dtype))
     return elements.where(wrap(blind), zero, softmax(elements.where(wrap(blind), zero, scores), -1))
 

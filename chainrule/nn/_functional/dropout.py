@@ -11,6 +11,7 @@ import numpy as np
 from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor
 from chainrule.kernels.random import bernoulli
+from chainrule.kernels.threads import in_blocks
 from chainrule.ops import pointwise as ops
 from chainrule.ops.inplace import inplace as overwriting
 from chainrule.ops.overrides import public
@@ -40,7 +41,8 @@ def thinned(input: Any, p: float, channels: bool, alpha: bool) -> Tensor:
         order = np.argsort([-s for s in data.strides], kind="stable")
         noise = bernoulli(tuple([shape[i] for i in order]), data.dtype, None, 1 - p).transpose(np.argsort(order))
     if not alpha:
-        noise /= data.dtype.type(1 - p)
+        kept, flat = data.dtype.type(1 - p), noise.reshape(-1) if noise.flags.c_contiguous else noise
+        in_blocks(lambda place: np.divide(flat[place], kept, flat[place]), len(flat), flat.size // len(flat))
         return ops.mul.function(input, wrap(noise))
     a = 1 / math.sqrt((SATURATION * SATURATION * p + 1) * (1 - p))
     real = data.dtype.type

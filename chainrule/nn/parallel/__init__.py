@@ -7,7 +7,7 @@ from typing import Any
 from chainrule.nn.modules.module import Module
 from chainrule.nn.parallel.scatter_gather import gather, scatter
 
-__all__ = ["DataParallel", "DistributedDataParallel", "gather", "scatter"]
+__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel", "gather", "scatter"]
 
 
 class DataParallel(Module):
@@ -24,6 +24,16 @@ class DataParallel(Module):
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         return self.module(*inputs, **kwargs)
+
+
+def data_parallel(
+    module: Module, inputs: Any, device_ids: Any = None, output_device: Any = None, dim: int = 0, module_kwargs: dict | None = None
+) -> Any:
+    """The module of its input, or of a tuple of them, as `DataParallel` would call it.
+
+    Example: `data_parallel(Linear(2, 3), rand(4, 2)).shape` is `torch.Size([4, 3])`.
+    """
+    return module(*(inputs if isinstance(inputs, tuple) else (inputs,)), **(module_kwargs or {}))
 
 
 class DistributedDataParallel(Module):

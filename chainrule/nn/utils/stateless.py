@@ -61,7 +61,7 @@ def swap(module: Module, name: str, value: Any) -> Any:
 
 
 @contextmanager
-def reparametrized(module: Module, given: dict[str, Tensor], tie_weights: bool = False, strict: bool = False) -> Iterator[None]:
+def _reparametrize_module(module: Module, given: dict[str, Tensor], tie_weights: bool = False, strict: bool = False) -> Iterator[None]:
     """Inside, the module has the given tensors for its own; buffers that it replaces meanwhile are put into `given`."""
     values = with_tied(module, given) if tie_weights else given
     if strict:
@@ -91,7 +91,7 @@ def call(
         tensor([2.])
     """
     args = () if args is None else args if isinstance(args, tuple) else (args,)
-    with reparametrized(module, parameters_and_buffers, tie_weights, strict):
+    with _reparametrize_module(module, parameters_and_buffers, tie_weights, strict):
         return module(*args, **(kwargs or {}))
 
 

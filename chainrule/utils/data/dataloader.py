@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any, Generic, TypeVar
 
+from chainrule._core import modes
 from chainrule._core.generator import Generator
 from chainrule.utils.data.collate import default_collate, default_convert
 from chainrule.utils.data.dataset import IterableDataset, TensorDataset, samples
@@ -17,6 +18,12 @@ __all__ = ["DataLoader"]
 
 T = TypeVar("T", covariant=True)
 FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
+
+
+class _DatasetKind:
+    """What PyTorch calls datasets with an index, and streams."""
+
+    Map, Iterable = 0, 1
 
 
 class _InfiniteConstantSampler(Sampler):
@@ -165,6 +172,10 @@ class DataLoader(Generic[T]):
         return length // self.batch_size if self.drop_last else -(-length // self.batch_size)
 
     @property
+    def _dataset_kind(self) -> int:
+        return _DatasetKind.Iterable if isinstance(self.dataset, IterableDataset) else _DatasetKind.Map
+
+    @property
     def _auto_collation(self) -> bool:
         return self.batch_sampler is not None
 
@@ -211,7 +222,12 @@ class Batches:
         return len(self.loader._index_sampler)
 
     def __next__(self) -> Any:
-        batch = self.next_batch()
+        profile = modes.local.profile
+        if profile is None:
+            batch = self.next_batch()
+        else:
+            kind = "_MultiProcessing" if self.loader.num_workers else "_SingleProcess"
+            batch = profile.named(f"enumerate(DataLoader)#{kind}DataLoaderIter.__next__", self.next_batch, (), {})
         self.yielded += 1
         loader, promised = self.loader, self.loader._IterableDataset_len_called
         if promised is not None and self.yielded > promised and isinstance(loader.dataset, IterableDataset):

@@ -9,6 +9,9 @@ from chainrule.vision.models.alexnet import *  # noqa: F403
 from chainrule.vision.models.convnext import *  # noqa: F403
 from chainrule.vision.models.densenet import *  # noqa: F403
 from chainrule.vision.models.efficientnet import *  # noqa: F403
+from chainrule.vision.models.googlenet import *  # noqa: F403
+from chainrule.vision.models.inception import *  # noqa: F403
+from chainrule.vision.models.mnasnet import *  # noqa: F403
 from chainrule.vision.models.mobilenetv2 import *  # noqa: F403
 from chainrule.vision.models.mobilenetv3 import *  # noqa: F403
 from chainrule.vision.models.registry import (
@@ -19,9 +22,11 @@ from chainrule.vision.models.registry import (
     list_models,
     register_model,
 )
+from chainrule.vision.models.regnet import *  # noqa: F403
 from chainrule.vision.models.resnet import *  # noqa: F403
 from chainrule.vision.models.shufflenetv2 import *  # noqa: F403
 from chainrule.vision.models.squeezenet import *  # noqa: F403
+from chainrule.vision.models.swin_transformer import *  # noqa: F403
 from chainrule.vision.models.vgg import *  # noqa: F403
 from chainrule.vision.models.vision_transformer import *  # noqa: F403
 from chainrule.vision.models.weights import Weights, WeightsEnum

@@ -124,23 +124,27 @@ def builder(
     module: str, name: str, weights: type[WeightsEnum], construct: Callable[..., M],
     fit: Callable[[WeightsEnum, dict[str, Any]], None] = lambda weights, kwargs: None,
     translate: Callable[[dict[str, Any]], dict[str, Any]] = lambda state: state,
+    finish: Callable[[Any, dict[str, Any]], None] = lambda model, kwargs: None,
 ) -> Callable[..., M]:  # fmt: skip
     """The function `name` of `module`: `construct` with its keyword arguments, then load weights if they are asked for.
 
     Args:
         fit: adds what a model for certain weights must be built with to the keyword arguments
         translate: gives old names in a weight file their new ones
+        finish: changes the model once its weights are there, as the caller's keyword arguments say
     """
 
     def build(*args: Any, **kwargs: Any) -> M:
         chosen, progress = asked_for(name, weights, args, kwargs)
         if chosen is None:
             return construct(**kwargs)
+        asked = dict(kwargs)
         if chosen.meta["categories"] is not None:
             demand(kwargs, "num_classes", len(chosen.meta["categories"]))
         fit(chosen, kwargs)
         model: Any = construct(**kwargs)
         model.load_state_dict(translate(chosen.get_state_dict(progress=progress, check_hash=True)))
+        finish(model, asked)
         return model
 
     build.__name__ = build.__qualname__ = name
