@@ -175,7 +175,7 @@ def main() -> None:
     lines = [
         "# How far the kernels are from the machine's limits", "",
         f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, one thread. "
-        f"Memory: {limits['bytes'] / 1e9:.0f} GB/s (`a += b`), BLAS: {limits['operations'] / 1e9:.0f} GFLOP/s (2048x2048). Best processor times.", "",
+        f"Memory: {limits['bytes'] / 1e9:.0f} GB/s (`a += b`), BLAS: {limits['operations'] / 1e9:.0f} GFLOP/s (2048x2048).", "",
         "| kernel | ms | rate | limit | of it |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for name, make in ROWS.items():

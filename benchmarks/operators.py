@@ -2,8 +2,8 @@
 
 A ratio is chainrule's time over PyTorch's, below 1 where chainrule is faster. Each library has a process of its own, for chainrule
 sets the C library's allocator so that large arrays are cheap, which in one process would speed PyTorch as well. The two work in turns
-of a few milliseconds, with two threads each (`--threads`), and wait for each other. What else a machine does only ever adds to a time, so that a
-library's figure is the lower quartile of its turns.
+of a few milliseconds, with two threads each (`--threads`), and wait for each other. What else a machine does only ever adds to a
+time, so that a library's figure is the lower quartile of its turns.
 
     python benchmarks/operators.py --only add,sum --sizes small,large
 """

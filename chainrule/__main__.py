@@ -67,6 +67,7 @@ def install() -> None:
     from chainrule.version import __version__
 
     chainrule.__version__ = __version__  # programs compare it with the versions of PyTorch
+    chainrule.__name__ = chainrule.Tensor.__module__ = "torch"  # by which some know a tensor
     from multiprocessing import forkserver, spawn
 
     describe: Callable[[str], dict[str, Any]] = spawn.get_preparation_data

@@ -1,9 +1,13 @@
 """`func` at its limits: what transforms refuse, and programs that write, index and draw inside them; each under both libraries."""
 
+import gc
+
 import pytest
 from both import agree, cases
 
 import chainrule
+from chainrule._core import modes
+from chainrule.autograd.graph import Node
 
 
 def vector(torch, n=3):
@@ -219,3 +223,42 @@ PATTERNS = [
 @pytest.mark.parametrize(("pattern", "sizes"), PATTERNS)
 def test_rearrange(pattern, sizes):
     agree(lambda torch: torch.func.rearrange(torch.arange(24.0).reshape(2, 3, 4), pattern, **sizes))
+
+
+# Nothing outlives a transform, with the garbage collector off
+
+SMOOTH = {
+    "exp": lambda x: x.exp().sum(), "softmax": lambda x: (x.softmax(0) * x).sum(), "tanh": lambda x: (x.tanh() ** 3).sum(),
+    "log_softmax": lambda x: x.log_softmax(0)[0], "prod": lambda x: x.prod(), "norm": lambda x: (x * x).sum().sqrt(),
+    "cross_entropy": lambda x: chainrule.nn.functional.cross_entropy(x[None], chainrule.tensor([1])),
+    "sort": lambda x: (x.sort().values * x).sum(), "cumprod": lambda x: x.cumprod(0).sum(), "written": lambda x: written_to(x),
+}  # fmt: skip
+FUNC = chainrule.func
+NESTS = {
+    "hessian": FUNC.hessian, "reverse twice": lambda f: FUNC.jacrev(FUNC.jacrev(f)), "forward twice": lambda f: FUNC.jacfwd(FUNC.jacfwd(f)),
+    "batched hessian": lambda f: lambda x: chainrule.vmap(FUNC.hessian(f))(chainrule.stack([x, x + 1])),
+    "product": lambda f: lambda x: FUNC.jvp(FUNC.grad(f), (x,), (x,)), "linearized": lambda f: lambda x: FUNC.linearize(f, x)[1](x),
+}  # fmt: skip
+
+
+def written_to(x):
+    y = x.clone()
+    y[0] = x[1].exp()
+    return (y * y).sum()
+
+
+@pytest.mark.parametrize("function", SMOOTH.values(), ids=SMOOTH)
+def test_nothing_outlives_a_transform(function):
+    x = vector(chainrule)
+    for nest in NESTS.values():
+        nest(function)(x)  # what is made once
+    gc.collect()
+    gc.disable()
+    try:
+        for name, nest in NESTS.items():
+            before = modes.state.busy, modes.state.levels
+            nest(function)(x)
+            assert (modes.state.busy, modes.state.levels) == before, name
+            assert not [o for o in gc.get_objects() if isinstance(o, Node)], name
+    finally:
+        gc.enable()

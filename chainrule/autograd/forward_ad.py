@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule._core import modes
 from chainrule.autograd.grad_mode import Mode
+from chainrule.autograd.node import Extra
 from chainrule.autograd.views import geometry, laid_as, take_view
 from chainrule.kernels.batched import Batched
 from chainrule.ops import shape as ops
@@ -51,11 +52,20 @@ def exit_level() -> None:
     local.duals = tuple(rest)
     modes.occupy(-1)
     for reference in holders[1:]:
-        t = reference()
-        if t is not None and t._tangents is not None:
-            t._tangents.pop(level + 1, None)
-            if not t._tangents:
-                t._tangents = None
+        holder = reference()
+        if isinstance(holder, Extra):
+            forget(holder, level + 1)
+        elif holder is not None and holder._tangents is not None:
+            holder._tangents.pop(level + 1, None)
+            if not holder._tangents:
+                holder._tangents = None
+
+
+def forget(extra: Extra, level: int) -> None:
+    """Let go of the tangents that a node keeps of what it saved: their history may lead to it."""
+    for kept in extra.tangents or ():
+        for tangents in kept if isinstance(kept, tuple) else (kept,):
+            tangents.pop(level, None)
 
 
 def enter_dual_level() -> int:
@@ -194,11 +204,7 @@ def hold(t: Tensor, level: int, tangent: Tensor | None) -> None:
     if t._tangents is None:
         t._tangents = {}
     t._tangents[level] = tangent
-    holders = local.duals[level]
-    holders.append(weakref.ref(t))
-    if len(holders) > holders[0]:  # most are gone
-        holders[1:] = [r for r in holders[1:] if r() is not None]
-        holders[0] = 2 * len(holders) + 1000
+    note(t, level)
 
 
 def attach(t: Tensor, level: int, tangent: Tensor) -> None:
@@ -225,6 +231,15 @@ def laid_out(tangent: Tensor, model: np.ndarray, level: int) -> Tensor:
         return tangent
     with below(level):
         return laid_as(tangent, model)
+
+
+def note(holder: Any, level: int) -> None:
+    """Have a tensor, or what belongs to a node, let its tangents go when the level ends."""
+    holders = local.duals[level]
+    holders.append(weakref.ref(holder))
+    if len(holders) > holders[0]:  # most are gone
+        holders[1:] = [r for r in holders[1:] if r() is not None]
+        holders[0] = 2 * len(holders) + 1000
 
 
 def tangent_of(t: Tensor, level: int) -> Tensor | None:

@@ -32,7 +32,7 @@ SECOND_BACKWARD = (
 class Extra:
     """What few nodes have: hooks, metadata, the forward traceback of anomaly mode."""
 
-    __slots__ = ("pre_hooks", "post_hooks", "tensor_hooks", "retain", "metadata", "packed", "tangents")
+    __slots__ = ("pre_hooks", "post_hooks", "tensor_hooks", "retain", "metadata", "packed", "tangents", "__weakref__")
 
     def __init__(self) -> None:
         self.pre_hooks: OrderedDict = OrderedDict()

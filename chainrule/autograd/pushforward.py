@@ -19,8 +19,9 @@ from chainrule._core import modes
 from chainrule._core.silence import restore, silence
 from chainrule.autograd.duals import pointwise_slope
 from chainrule.autograd.engine import as_tensor, run
-from chainrule.autograd.forward_ad import attach, below, hold, tangent_of, tangents_of
+from chainrule.autograd.forward_ad import attach, below, hold, note, tangent_of, tangents_of
 from chainrule.autograd.node import Node
+from chainrule.kernels.batched import Batched, mapped_levels
 from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable, overwrite
 from chainrule.ops.pointwise import where
@@ -64,7 +65,10 @@ def push_levels(op: Primitive, inputs: Sequence, statics: tuple, outs: list, nod
         saved = [read(op, name, inputs, statics, outs) if name in op.carriers else None for name in node.saves]
         theirs = [tuple([tangents_of(t) for t in value]) if isinstance(value, (tuple, list)) else tangents_of(value) for value in saved]
         if any(theirs):
-            node.ensure_extra().tangents = theirs
+            extra = node.ensure_extra()
+            extra.tangents = theirs
+            for level in range(local.dual_level + 1):
+                note(extra, level)
 
 
 def push_arrays(op: Primitive, inputs: Sequence, statics: tuple, outs: list, tangents: list) -> bool:
@@ -240,8 +244,28 @@ def push_overwrite(target: Tensor, result: Tensor) -> None:
         with below(level):
             if old is None:
                 old = fresh_tangent(target, level)
+            if new is not None and modes.state.levels:
+                old = with_room(target, level, old, new)
             check_writable(old, modes.grad_enabled())
             overwrite(old, zeros_as(target) if new is None else new)
+
+
+def with_room(target: Tensor, level: int, old: Tensor, new: Tensor) -> Tensor:
+    """The tangent of `target` with memory for each example that `new` is to write to: what is mapped may be the tangents alone."""
+    missing = [v for v in mapped_levels(new._data) if v not in mapped_levels(old._data)]
+    if not missing:
+        return old
+    base = target if target._base is None else target._base
+    whole = tangent_of(base, level)
+    assert whole is not None
+    for v in missing:
+        whole = whole + wrap(Batched(np.zeros((v.size, *whole._data.shape), whole._data.dtype), v))  # type: ignore[operator]
+    hold(base, level, whole)
+    if target is not base and target._tangents is not None:
+        target._tangents.pop(level, None)
+    made = tangent_of(target, level)
+    assert made is not None
+    return made
 
 
 def copy_tangents(source: Tensor, copy: Tensor) -> None:

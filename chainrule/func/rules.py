@@ -359,22 +359,23 @@ def merged(op: Primitive, level: Level, args: tuple) -> Any:
     """The rule of `op` at a level and the next one below it as if they were one, of all pairs of examples."""
     below = top(inner(args, level))
     both = Level(below.size * level.size)
-
-    def joined(a: Any) -> Any:
-        if a.__class__ is tuple or a.__class__ is list:
-            return type(a)([joined(v) for v in a])
-        if not (is_mapped(a, level) or is_mapped(inner(a, level), below)):
-            return inner(inner(a, level), below)
-        pairs = front(front(a, level), below)
-        return Batched(pairs.reshape(both.size, *pairs.shape[2:]), both)
-
     local = modes.local
     before, local.batching = local.batching, (*local.batching, both)
     try:
-        y = RULES[op](op, both, joined(args)).array
+        y = RULES[op](op, both, paired(args, level, below, both)).array
     finally:
         local.batching = before
     return Batched(Batched(y.reshape(below.size, level.size, *y.shape[1:]), below), level)
+
+
+def paired(a: Any, level: Level, below: Level, both: Level) -> Any:
+    """An argument at the level of all pairs of examples."""
+    if a.__class__ is tuple or a.__class__ is list:
+        return type(a)([paired(v, level, below, both) for v in a])
+    if not (is_mapped(a, level) or is_mapped(inner(a, level), below)):
+        return inner(inner(a, level), below)
+    pairs = front(front(a, level), below)
+    return Batched(pairs.reshape(both.size, *pairs.shape[2:]), both)
 
 
 def row(i: Any, dim: int) -> tuple:

@@ -9,7 +9,7 @@ import numpy as np
 from chainrule._core import dtypes
 from chainrule.functions import scatter as writing, search
 from chainrule.functions.arguments import require_tensor, wrap_dim
-from chainrule.functions.scatter import INT_KINDS, check_flat, check_scatter, common_shape, out_of_bounds, require_index, size_at
+from chainrule.functions.scatter import I64, INT_KINDS, check_flat, check_scatter, common_shape, out_of_bounds, require_index, size_at
 from chainrule.functions.subscript import contains, getitem, setitem
 from chainrule.ops import index as ops
 from chainrule.ops.eager import eager
@@ -47,6 +47,9 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     """
     require_tensor("index_select", input)
     places = require_index("index_select", index)
+    if places.ndim == 1 and places.dtype is I64 and out is None and dim.__class__ is int and 0 <= dim < input._data.ndim:
+        if out_of_bounds(places, input._data.shape[dim]) is None:
+            return _index_select(input, index, dim)
     d = wrap_dim(dim, input._data.ndim)
     if places.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")

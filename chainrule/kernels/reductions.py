@@ -119,7 +119,7 @@ def total(a: np.ndarray, which: int, b: np.ndarray | None = None, center: Any = 
     flat = a.reshape(-1)
     parts = np.empty(-(-a.size // room().PIECE))
     share(room().totals, flat, flat if b is None else b.reshape(-1), which, F32.type(center), parts, alone=a.size < SHARED)
-    return F32.type(np.add.reduce(parts))
+    return F32.type(parts.item(0) if len(parts) == 1 else np.add.reduce(parts))
 
 
 def summable(a: Any) -> bool:

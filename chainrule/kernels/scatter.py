@@ -89,6 +89,11 @@ def scatter_into(a: np.ndarray, index: np.ndarray, source: Any, dim: int, ufunc:
     """`a[i, j, index[i, j, k]] = source[i, j, k]` in place (later ones win), or combined with what is there by `ufunc`."""
     if not index.size:
         return
+    if ufunc is not None and index.size <= KEPT and index.ndim == a.ndim > 0 and a.flags.c_contiguous and a.itemsize > 2:
+        if source.__class__ is np.ndarray and source.shape == index.shape:
+            step, others = starts(a.shape, index.shape, dim)
+            ufunc.at(a.reshape(-1), ((index if step == 1 else index * step) + others).reshape(-1), source.reshape(-1))
+            return
     if isinstance(source, np.ndarray) and source.ndim and source.shape != index.shape:
         source = source[tuple([slice(n) for n in index.shape])]
     if ufunc is np.add and reductions.scatter_add(a, index, source, dim):

@@ -110,7 +110,7 @@ def vecmat(a: Any, b: Any) -> Any:
 @linear(a=lambda g, b: mv(g, conj(b)), b=lambda g, a: vecmat(conj(a), g), node="MulBackward0")
 def outer(a: Any, b: Any) -> Any:
     """(n,) and (m,) to (n, m)."""
-    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray:
+    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or a.size * b.size < reductions.WORTH:
         return np.multiply(a[:, None], b)
     y = reductions.outer(a, b)
     return blockwise(np.multiply, a[:, None], b) if y is None else y

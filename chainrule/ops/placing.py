@@ -84,12 +84,16 @@ def below(shape: tuple, diagonal: int) -> np.ndarray:
     return make(rows, columns, diagonal)
 
 
+def kept(a: Any, where: np.ndarray) -> np.ndarray:
+    y = np.zeros(a.shape, a.dtype)
+    np.copyto(y, a, where=where)
+    return y
+
+
 def keep(a: Any, where: np.ndarray, inside: bool) -> np.ndarray:
     """The elements of `a` where the mask says so, zeros elsewhere."""
     if a.size < SCATTERED:
-        y = np.zeros(a.shape, a.dtype)
-        np.copyto(y, a, where=where if inside else ~where)
-        return y
+        return kept(a, where if inside else ~where)
     masks = where.reshape((1,) * (a.ndim - 2) + where.shape)
     return blockwise(choose, masks, a, 0) if inside else blockwise(choose, masks, 0, a)
 
@@ -97,7 +101,9 @@ def keep(a: Any, where: np.ndarray, inside: bool) -> np.ndarray:
 @linear(a=lambda g, diagonal: tril(g, diagonal))
 def tril(a: Any, diagonal: int) -> Any:
     """The lower triangles of matrices, up to `diagonal`; zeros above."""
-    y = reductions.triangle(a, diagonal, True) if a.size >= reductions.WORTH else None
+    if a.size < SCATTERED:
+        return kept(a, remembered(*a.shape[-2:], diagonal))
+    y = reductions.triangle(a, diagonal, True)
     if y is not None:
         return y
     return keep(a, below(a.shape, diagonal), True)

@@ -22,6 +22,7 @@ from chainrule.serialization.safe import Machine, Sealed, is_safe
 from chainrule.tensor import Tensor, wrap
 
 FileLike: TypeAlias = str | os.PathLike | IO[bytes]
+MAP_LOCATION: TypeAlias = Callable[[Any, str], Any] | device | str | dict[str, str] | None
 OLD_MAGIC = 0x1950A86A20F9469CFC6C
 CORRUPT = (
     "PytorchStreamReader failed reading zip archive: {}. There is a high likelihood that your checkpoint file is corrupted: "
@@ -141,7 +142,7 @@ class TrustingUnpickler(pickle.Unpickler):
 
 
 def load(
-    f: FileLike, map_location: Any = None, pickle_module: Any = None, *, weights_only: bool | None = None,
+    f: FileLike, map_location: MAP_LOCATION = None, pickle_module: Any = None, *, weights_only: bool | None = None,
     mmap: bool | None = None, **pickle_load_args: Any,
 ) -> Any:  # fmt: skip
     """Read what `save`, here or in PyTorch, wrote.

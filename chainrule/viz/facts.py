@@ -113,9 +113,14 @@ def arrays(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
             yield from arrays(f"{name}[{i}]", item)
 
 
+def notes(node: Any) -> dict:
+    """A node's metadata, without making room for it where there is none."""
+    return {} if getattr(node, "extra", False) is None else node.metadata
+
+
 def source(node: Any) -> Line | None:
     """The user's line that made `node`, if anomaly mode or `viz.watch` was on."""
-    for frame in reversed(node.metadata.get("traceback_", ())):
+    for frame in reversed(notes(node).get("traceback_", ())):
         found = FRAME.match(frame)
         if found:
             return Line(found["file"], int(found["line"]), found["function"], found["code"] or "")

@@ -164,9 +164,11 @@ def graph(
     for name, tensor in tensors.items():
         if not hasattr(tensor, "grad_fn"):
             raise TypeError(f"params maps names to tensors, but {name!r} is of type {type(tensor).__name__}")
-    named = {id(origin(tensor)): (name, tensor) for name, tensor in tensors.items()}
-    found, edges, shapes, known = walk([origin(tensor) for tensor in roots])
-    ends = {id(origin(tensor)) for tensor in roots}
+    starts = [origin(tensor) for tensor in roots]
+    origins = [origin(tensor) for tensor in tensors.values()]  # alive, so that identities stay theirs
+    named = {id(source): item for source, item in zip(origins, tensors.items(), strict=True)}
+    found, edges, shapes, known = walk(starts)
+    ends = set(map(id, starts))
 
     inputs: dict[int, list] = {id(source): [] for source in found}
     users: dict[int, list[int]] = {id(source): [] for source in found}

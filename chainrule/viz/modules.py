@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from chainrule._core import modes
+from chainrule.viz.facts import notes
 
 Call = tuple[str, str, int]  # a module's dotted name, its class, and the number of the call
 next_call = count(1).__next__
@@ -86,7 +87,7 @@ def paths(ops: Sequence[Any], inputs: dict[int, list], names: dict[int, str]) ->
 
     `inputs` are an op's inputs (ops, or leaf tensors) by its identity, `names` the parameters' names by theirs.
     """
-    told = [op.metadata.get("modules_") for op in ops]
+    told = [notes(op).get("modules_") for op in ops]
     if any(told):
         return [tuple([call for call in path or () if call[0]]) for path in told]
     blocks: dict[int, str] = {}  # op -> the name of the module that an op after it, without parameters, is taken to be in
