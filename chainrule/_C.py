@@ -1,9 +1,13 @@
-"""What programs call by PyTorch's private name for its compiled part, and mean nothing by here."""
+"""What programs ask of PyTorch's compiled part by its private name, and has one answer here."""
 
 from __future__ import annotations
 
-__all__ = ["_log_api_usage_once"]
+__all__ = ["_get_tracing_state", "_log_api_usage_once"]
 
 
 def _log_api_usage_once(key: str) -> None:
     """Does nothing: nobody is told what is used."""
+
+
+def _get_tracing_state() -> None:
+    """None: nothing is being traced."""

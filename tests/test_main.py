@@ -46,7 +46,8 @@ def test_modules_are_the_same_objects():
         for module in (torch, nn, F, torchvision):
             print(module.__name__, module.__spec__.name)
     """))  # fmt: skip
-    assert said.split() == [w for n in ("chainrule", "chainrule.nn", "chainrule.nn.functional", "chainrule.vision") for w in (n, n)]
+    rooms = ("chainrule.nn", "chainrule.nn.functional", "chainrule.vision")
+    assert said.split() == ["torch", "chainrule", *[word for name in rooms for word in (name, name)]]
 
 
 def test_what_is_missing_is_said_under_the_name_that_was_asked():

@@ -35,6 +35,7 @@ MADE = {
     "equalize": lambda t, lib: t.RandomEqualize(),
     "contrast": lambda t, lib: t.RandomAutocontrast(),
     "five": lambda t, lib: t.FiveCrop(8),
+    "lambda": lambda t, lib: t.Lambda(lambda part: part + 1, int, lib.Tensor),
     "identity": lambda t, lib: t.Identity(),
     "pure": lambda t, lib: t.ToPureTensor(),
     "order": lambda t, lib: t.RandomOrder([t.RandomCrop(15), t.CenterCrop(17), t.Pad(2)]),

@@ -43,8 +43,9 @@ def register_kl(type_p: type, type_q: type) -> Callable:
     """Enter a formula `f(p, q)` for two classes and what derives from them. Raises TypeError for what is no class.
 
     Example:
-        >>> @register_kl(Normal, Normal)
-        ... def kl_normal_normal(p, q): ...
+        >>> class Scaled(Normal): ...
+        >>> @register_kl(Scaled, Scaled)
+        ... def kl_scaled_scaled(p, q): ...
     """
     for name, kind in (("type_p", type_p), ("type_q", type_q)):
         if not isinstance(kind, type):

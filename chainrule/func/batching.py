@@ -1,7 +1,7 @@
 """`vmap`: a function of single examples becomes one of batches, which runs once, each op on all examples.
 
 The tensors inside hold batched arrays (`kernels.batched`), so everything above arrays, derivatives too, is as outside. What the ops do
-with such arrays is said in `func.rules`.
+with such arrays is said in `func.rules` and `func.layer_rules`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import partial, wraps
 from typing import Any
 
 from chainrule._core import modes
-from chainrule.func import rules, tree  # noqa: F401 (the primitives' rules)
+from chainrule.func import layer_rules, rules, tree  # noqa: F401 (the primitives' rules)
 from chainrule.func.levels import entered, inside, leave, left
 from chainrule.kernels import batched_numpy  # noqa: F401 (NumPy's functions on batched arrays)
 from chainrule.kernels.batched import Batched, Level, NotBatched, chain, is_mapped

@@ -46,7 +46,8 @@ def run(jobs: list[Job]) -> None:
     groups: dict[Any, list[Job]] = {}
     seen: set[int] = set()
     for job in jobs:
-        place = address(job.arrays[0])
+        p = job.arrays[0]
+        place = id(p) if p.base is None else address(p)
         if place in seen:  # a parameter that comes twice has two steps, one after the other
             run_alike(optimizer_numba, groups)
             seen.clear()

@@ -11,7 +11,7 @@ from chainrule.tensor import Tensor
 from chainrule.utils._pytree import tree_flatten, tree_unflatten
 from chainrule.vision.transforms.functional import is_picture
 
-__all__ = ["Compose", "Identity", "RandomApply", "RandomChoice", "RandomOrder", "ToPureTensor", "Transform", "of_samples"]
+__all__ = ["Compose", "Identity", "Lambda", "RandomApply", "RandomChoice", "RandomOrder", "ToPureTensor", "Transform", "of_samples"]
 
 
 def bare(inputs: tuple) -> Any:
@@ -68,7 +68,9 @@ def of_samples(kind: type, module: str) -> type:
     wide = kind.__name__ in ("ToTensor", "ToPILImage")  # which arrays may be given to, too
     way = "forward" if issubclass(kind, Module) else "__call__"
     change: Callable = getattr(kind, way)
-    return type(kind.__name__, (kind,), {way: forward, "__module__": module, "__doc__": kind.__doc__})
+    return type(
+        kind.__name__, (kind,), {way: forward, "__module__": module, "__doc__": (kind.__doc__ or "").partition("Example:")[0].rstrip()}
+    )
 
 
 class Identity(Transform):
@@ -76,6 +78,28 @@ class Identity(Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         return inpt
+
+
+class Lambda(Transform):
+    """`lambd` of each part of a sample, or of those that are of the given types; of tensors only of its picture.
+
+    Example: `Lambda(lambda x: x + 1)(ones(1), 5)` is `(tensor([2.]), 6)`.
+    """
+
+    def __init__(self, lambd: Callable[[Any], Any], *types: type) -> None:
+        super().__init__()
+        self.lambd, self.types = lambd, types or (object,)
+
+    def places(self, parts: list) -> list[int]:
+        pictures = chosen(parts)
+        return [i for i, part in enumerate(parts) if isinstance(part, self.types) and (i in pictures or not isinstance(part, Tensor))]
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return self.lambd(inpt)
+
+    def extra_repr(self) -> str:
+        name = getattr(self.lambd, "__name__", "")
+        return f"{name}{', ' if name else ''}types={[kind.__name__ for kind in self.types]}"
 
 
 class ToPureTensor(Identity):
