@@ -21,8 +21,10 @@ lint: .venv/.with-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: .venv/.with-test  ## the speed table, as ratios to PyTorch
+bench: .venv/.with-test  ## small things, whole training steps, transforms: as ratios to PyTorch
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/transforms.py
 
 bench-ops: .venv/.with-test  ## about 70 operators in three sizes, as ratios to PyTorch
 	$(BIN)/python benchmarks/operators.py

@@ -2,7 +2,7 @@
 
 A ratio is chainrule's time over PyTorch's, below 1 where chainrule is faster. Each library has a process of its own, for chainrule
 sets the C library's allocator so that large arrays are cheap, which in one process would speed PyTorch as well. The two work in turns
-of a few milliseconds, with two threads each (`--threads`), and wait for each other. What else a machine does only ever adds to a
+of a millisecond or one call, with two threads each (`--threads`), and wait for each other. What else a machine does only ever adds to a
 time, so that a library's figure is the lower quartile of its turns.
 
     python benchmarks/operators.py --only add,sum --sizes small,large
@@ -24,8 +24,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 SIZES = {"small": 8, "medium": 256, "large": 2048}  # the side of the square inputs
-TURN = {"small": 0.002, "medium": 0.004, "large": 0.0}  # seconds in a turn, at least one call
-BUDGET = {"small": 0.5, "medium": 0.8, "large": 1.4}  # seconds for a row, both directions together
+TURN = {"small": 0.0005, "medium": 0.001, "large": 0.0}  # seconds in a turn, at least one call
+BUDGET = {"small": 0.3, "medium": 0.5, "large": 1.2}  # seconds for a row, both directions together
 GOAL, MIDDLE = 1.5, 0.9
 
 
@@ -224,12 +224,12 @@ def serve(library: str, threads: int, line: Any) -> None:
 def compare(sides: Sequence[Side], row: Row, size: str, backward: bool) -> tuple[float, float]:
     """The seconds of each side, from at least 4 turns of both."""
     once = [side.ask(row.name, size, backward) for side in sides]
-    calls = max(1, int(TURN[size] / once[1]))
+    calls = [max(1, int(TURN[size] / seconds)) for seconds in once]  # turns of one length: none is interrupted more often
     ends = time.perf_counter() + BUDGET[size] / 2
     turns: list[list[float]] = [[], []]
-    while len(turns[0]) < 4 or (time.perf_counter() < ends and len(turns[0]) < 100):
-        for side, seconds in zip(sides, turns):
-            seconds.append(side.ask(calls))
+    while len(turns[0]) < 4 or (time.perf_counter() < ends and len(turns[0]) < 200):
+        for side, seconds, count in zip(sides, turns, calls):
+            seconds.append(side.ask(count))
     mine, other = [statistics.quantiles(seconds, n=4)[0] for seconds in turns]
     return mine, other
 
