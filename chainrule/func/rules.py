@@ -158,7 +158,18 @@ def rule_for(*ops: Primitive) -> Callable[[Rule], Rule]:
     return register
 
 
+def middle(op: Primitive, level: Level, args: tuple) -> Any:
+    """The median of all elements, as the one along a dimension of them."""
+    if not args[0].size:
+        return one_by_one(level, op.compute, args)
+    along = order.nanmedian_dim if op.name == "nanmedian" else order.median_dim
+    return Batched(along.compute(front(args[0], level).reshape(level.size, args[0].size), 1, False)[0], level)
+
+
+FAMILIES |= dict.fromkeys(("median", "nanmedian"), middle)
+
 # Products
+
 
 @rule_for(products.mm, products.mv, products.vecmat, products.dot, products.matmul, products.spread_mm, products.fold_mm, products.bmm)
 def product(op: Primitive, level: Level, args: tuple) -> Any:
