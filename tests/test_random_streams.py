@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -292,7 +293,7 @@ def test_the_c_library_functions_keep_their_infinities(carrier: str) -> None:
 def test_the_twins_are_loaded_once_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exact, "_twins", None)
     monkeypatch.setattr(exact, "_missed", 0.0)
-    monkeypatch.setattr(exact, "LOADING", 100.0)
+    monkeypatch.setattr(exact, "LOADING", 1000.0 if "chainrule.kernels.compile_numba" in sys.modules else 100.0)
     assert exact.compiled(60) is None
     twins = exact.compiled(60)
     assert twins is not None and exact.compiled(0) is twins

@@ -18,6 +18,7 @@ import torch
 SCRIPTS = Path(__file__).parent / "scripts"
 ROOT = Path(__file__).parent.parent
 ARGUMENTS = {"mnist_cnn": [str(ROOT / "chainrule" / "vision" / "_data" / "digits.npz")]}
+multiprocessing.set_forkserver_preload(["torch", "test_scripts"])
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?(?!\w)")
 
 
@@ -34,6 +35,7 @@ def run_main(script, arguments, pipe):
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.parent))
     warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
     try:
         with redirect_stdout(out):
             runpy.run_path(str(script), run_name="__main__")
@@ -44,9 +46,8 @@ def run_main(script, arguments, pipe):
 
 
 def under_pytorch(script, arguments):
-    """In a process that is forked off: it need not import PyTorch again, and its settings die with it."""
-    torch.set_num_threads(1)
-    context = multiprocessing.get_context("fork")
+    """In a process forked off one that has only imported PyTorch: its settings die with it, and it has no threads to lose."""
+    context = multiprocessing.get_context("forkserver")
     mine, theirs = context.Pipe(duplex=False)
     process = context.Process(target=run_main, args=(script, arguments, theirs))
     process.start()

@@ -290,7 +290,8 @@ def lstsq(input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str |
     else:
         x, found = ops.lstsq(input, b, cut, relative if driver == "gelsy" and relative.__class__ is float else None)
         if found._data.dtype == np.int64:
-            rank, values = found._data, np.empty(0, input._data.real.dtype)
+            own = [slice(1 if n == 1 else None) for n in one[:-2]]  # one rank for each matrix, though b may have more batches
+            rank, values = found._data[(0,) * (found._data.ndim - len(own)) + tuple(own)], np.empty(0, input._data.real.dtype)
         else:
             values = found._data
     if rank is None:
