@@ -103,7 +103,7 @@ def run(
                         continue
                     if edge is following:
                         following_g = g if following_g is None else following_g if g is None else following_g + g
-                    elif edge in pending:
+                    elif pending and edge in pending:
                         old = pending[edge]
                         pending[edge] = g if old is None else old if g is None else old + g
                     elif following is None:
@@ -152,7 +152,7 @@ def run(
             extra = node.extra
             if extra is not None and (extra.tensor_hooks or extra.retain):
                 g = run_tensor_hooks(node, g, create)
-            if node in wanted:
+            if wanted and node in wanted:
                 for index in wanted[node]:
                     captured[node, index] = g[index] if node.width else g
                 if not needed[node]:  # type: ignore[index]
@@ -172,7 +172,10 @@ def run(
                 ):  # fmt: skip
                     saved = unpack_watched(node, create) if anomaly else node.unpack(create)
                 if not keep and not node.tensor_level:
-                    node.release()
+                    if extra is None and node.frees:
+                        node.saved = FREED
+                    else:
+                        node.release()
             if watched or node.tensor_level or (extra is not None and extra.post_hooks):
                 grads = (run_guarded if profile is None else run_profiled)(node, g, saved, create)
                 if not keep and node.tensor_level:
