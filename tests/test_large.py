@@ -100,13 +100,12 @@ def test_blockwise(data: st.DataObject) -> None:
     if data.draw(st.booleans()) and a.shape == b.shape:
         a, b = a.T, b.T
     kernel: Callable = data.draw(st.sampled_from([np.add, np.less, lambda a, b: a * b + a]))
-    limits = elementwise.MANY, threads.MANY, elementwise.BLOCK
-    elementwise.MANY = threads.MANY = 2
-    elementwise.BLOCK = data.draw(st.integers(1, 20))
-    try:
+    block = data.draw(st.integers(1, 20))
+    with pytest.MonkeyPatch.context() as m:  # after the last draw: Hypothesis may end an example at any of them
+        m.setattr(elementwise, "MANY", 2)
+        m.setattr(threads, "MANY", 2)
+        m.setattr(elementwise, "BLOCK", block)
         y = elementwise.blockwise(kernel, a, b)
-    finally:
-        elementwise.MANY, threads.MANY, elementwise.BLOCK = limits
     wanted = kernel(a, b)
     assert y.dtype == wanted.dtype
     np.testing.assert_array_equal(y, wanted)
