@@ -30,7 +30,7 @@ bench-ops: .venv/.with-test  ## about 70 operators in three sizes, as ratios to 
 	$(BIN)/python benchmarks/operators.py
 
 docs: .venv/.with-docs  ## the site, site/html/index.html; its chapters are run while it is built
-	$(BIN)/python -m sphinx --keep-going --quiet docs site/html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site/html
 
 # One stamp for each set of extras; a change of pyproject.toml makes it stale.
 .venv/.with-%: pyproject.toml

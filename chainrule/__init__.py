@@ -94,6 +94,8 @@ def __getattr__(name: str) -> _typing.Any:
         return _import_module(f"chainrule.{name}")
     if name in _LAZY:
         return getattr(_import_module(f"chainrule.{_LAZY[name]}"), name)
+    if name.startswith("_foreach_"):
+        return getattr(_import_module("chainrule.functions.foreach"), name)
     raise AttributeError(f"module 'torch' (chainrule) has no attribute {name!r}")
 
 

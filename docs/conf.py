@@ -1,5 +1,6 @@
 """How Sphinx builds this site: `make docs`, and the pages are in site/html, the executed chapters in site/jupyter_execute."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ author = "the chainrule authors"
 release = chainrule.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "sphinx-mathjax-offline"]
 exclude_patterns = ["README.md"]
-suppress_warnings = ["toc.empty_glob", "myst.xref_missing", "myst.header", "mystnb.unknown_mime_type"]
+suppress_warnings = ["toc.empty_glob", "mystnb.unknown_mime_type"]
 
 # The chapters are notebooks: every output and picture on the site is made while it is built, and a cell that fails stops the build.
 nb_execution_mode = "force"
@@ -48,6 +49,14 @@ html_theme_options = {
 }
 
 
+def gather(app) -> None:
+    """Write the reference, and bring the notebooks here, where Sphinx finds them."""
+    reference.write(HERE / "reference")
+    for path in (HERE.parent / "examples").glob("*.ipynb"):
+        (HERE / "notebooks").mkdir(exist_ok=True)
+        shutil.copyfile(path, HERE / "notebooks" / path.name)
+
+
 def setup(app) -> None:
-    app.connect("builder-inited", lambda app: reference.write(HERE / "reference"))
+    app.connect("builder-inited", gather)
     app.connect("autodoc-process-docstring", reference.tidy)

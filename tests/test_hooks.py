@@ -335,3 +335,44 @@ def test_hooks_may_not_change_expanded_gradients_in_place():
         y.register_hook(lambda g: g.mul_(3))
         with pytest.raises(RuntimeError, match="single memory location"):
             y.sum().backward()
+
+
+def of_one_node(make):
+    """What the node of `make(torch, x)` shows, sends when it is called, and gives to its hooks."""
+
+    def program(torch):
+        x = leaf(torch, 4, 3)
+        seen = []
+        y = make(torch, x)
+        node = y.grad_fn
+        parents = [f and f.name() for f, _ in node.next_functions]
+        sent = node(torch.ones_like(y))
+        node.register_prehook(lambda grads: seen.append([g.sum() for g in grads]))
+        node.register_hook(lambda sent, received: seen.append([[g is not None and g.sum() for g in gs] for gs in (sent, received)]))
+        y.sum().backward()
+        return node.name(), parents, sent, seen
+
+    return program
+
+
+FIRST = [[0, 1, 2]]
+NODES = {
+    "where": of_one_node(lambda torch, x: torch.where(x > 0, x, torch.zeros(4, 3))),
+    "nll_loss": of_one_node(lambda torch, x: torch.nn.functional.nll_loss(x, torch.tensor([0, 1, 2, 0]))),
+    "gather": of_one_node(lambda torch, x: x.gather(0, torch.tensor(FIRST))),
+    "masked_fill": of_one_node(lambda torch, x: x.masked_fill(x > 1, 2.0)),
+    "max_pool2d": of_one_node(lambda torch, x: torch.nn.functional.max_pool2d(x[None], 2)),
+    "lerp": of_one_node(lambda torch, x: torch.lerp(x, torch.zeros(4, 3), 0.5)),
+    "sort": of_one_node(lambda torch, x: x.sort().values),
+    "max": of_one_node(lambda torch, x: x.max(1).values),
+    "inv": of_one_node(lambda torch, x: torch.linalg.inv(x.T @ x + torch.eye(3))),
+    "rsub": of_one_node(lambda torch, x: 1 - x),
+    "rpow": of_one_node(lambda torch, x: 2**x),
+    "fmod": of_one_node(lambda torch, x: x.fmod(2)),
+    "copy": of_one_node(lambda torch, x: torch.zeros(4, 3).copy_(x)),
+}
+
+
+@cases(NODES)
+def test_nodes(program):
+    agree(program)

@@ -43,18 +43,18 @@ state = _State()
 state.busy = 0
 state.levels = 0  # how many calls of vmap have left something behind that is still there
 local = _Local()
-_lock = threading.RLock()
+lock = threading.RLock()
 
 
 def occupy(count: int) -> None:
     """Add `count` (+1 or -1) to the things that ops must look out for."""
-    with _lock:
+    with lock:
         state.busy += count
 
 
 def count_level(count: int) -> None:
     """A call of vmap begins (+1), or the last that it left is gone (-1)."""
-    with _lock:
+    with lock:
         state.busy += count
         state.levels += count
 

@@ -366,10 +366,22 @@ def run_tensor_hooks(node: Node, g: Any, create: bool) -> Any:
 def run_pre_hooks(node: Node, g: Any, create: bool) -> Any:
     """The cotangents after the node's pre-hooks."""
     grads = tuple([as_optional(v) for v in (g if node.width else (g,))])
+    shown, hidden = grads[: node.outputs_shown()], grads[node.outputs_shown() :]
     for hook in list(node.extra.pre_hooks.values()):
-        grads = check_replacements(hook, hook(grads), grads)
-    kept = [v if create or v is None else v._data for v in grads]
+        shown = check_replacements(hook, hook(shown), shown)
+    kept = [v if create or v is None else v._data for v in (*shown, *hidden)]
     return kept if node.width else kept[0]
+
+
+def run_post_hooks(node: Node, grads: list, outputs: tuple) -> list:
+    """The cotangents of a node's inputs after its hooks, which see those of the edges that `next_functions` shows."""
+    places = range(len(grads)) if node.visible is None else node.visible
+    seen = tuple([grads[i] for i in places])
+    for hook in list(node.extra.post_hooks.values()):
+        seen = check_replacements(hook, hook(seen, outputs), seen)
+    for i, g in zip(places, seen, strict=True):
+        grads[i] = g
+    return grads
 
 
 def check_replacement(hook: Any, new: Any, old: Any) -> Any:
@@ -418,10 +430,8 @@ def run_guarded(node: Node, g: Any, saved: Any, create: bool) -> tuple:
         raise
     finally:
         modes.local.running = before
-    if node.extra is not None:
-        for hook in list(node.extra.post_hooks.values()):
-            grads = tuple([as_optional(v) for v in grads])
-            grads = check_replacements(hook, hook(grads, outputs), grads)
+    if node.extra is not None and node.extra.post_hooks:
+        grads = run_post_hooks(node, [as_optional(v) for v in grads], outputs[: node.outputs_shown()])
     if modes.local.anomaly and modes.local.check_nan:
         for i, v in enumerate(grads):
             array = v._data if isinstance(v, Tensor) else v
@@ -488,8 +498,8 @@ def as_optional(g: Any) -> Any:
 
 
 def call_node(node: Node, grads: tuple) -> Any:
-    """`node(*grads)`: one node's vjp on Tensors, recorded if gradients are on."""
-    expected = node.width or 1
+    """`node(*grads)`: one node's vjp on Tensors, recorded if gradients are on; a cotangent for each edge that `next_functions` shows."""
+    expected = node.outputs_shown()
     if len(grads) != expected:
         raise TypeError(f"expected {expected} arguments, got {len(grads)} instead")
     for i, g in enumerate(grads):
@@ -500,5 +510,9 @@ def call_node(node: Node, grads: tuple) -> Any:
         return None
     if node.saved is FREED:
         raise RuntimeError(SECOND_BACKWARD)
-    result = node.vjp(list(grads) if node.width else grads[0], node.unpack(True))
+    g = [*grads, *[None] * (node.width - expected)] if node.width else grads[0]
+    if node.width and not node.optional_cotangents:
+        g = node.materialize(g, True)
+    result = (None,) * len(node.edges) if g is None else node.vjp(g, node.unpack(True))
+    result = node.of_visible(result)
     return result[0] if len(result) == 1 else tuple(result)

@@ -13,7 +13,7 @@ Nothing here refers to the tensors that ops return, so a graph has no cycles: it
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -21,6 +21,8 @@ import numpy as np
 
 next_sequence = count().__next__
 FREED = object()  # stands where saved values stood, once backward has used them
+
+QUALIFIED = "AccumulateGrad", "CopyBackwards", "CopySlices"  # PyTorch says the namespace of these
 
 SECOND_BACKWARD = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
@@ -51,6 +53,7 @@ class Node:
     saves: tuple[str, ...] = ()  # what `saved` holds, in order
     frees = False  # whether there are inputs or outputs among it
     made: Any  # the shape of its output, for pictures; unset where there are several, or where it is the only input's
+    visible: tuple[int, ...] | None = None  # which edges PyTorch's node has (None: all): not those of indices, masks and numbers
     width = 0  # the number of outputs of a node that may have several, else 0
     tensor_level = False  # whether vjp wants Tensors always (custom Functions)
     optional_cotangents = False  # whether vjp takes None for an output that nobody used
@@ -77,11 +80,20 @@ class Node:
     # What PyTorch shows of a node.
 
     def name(self) -> str:
-        return type(self).__name__
+        name = type(self).__name__
+        return f"torch::autograd::{name}" if name in QUALIFIED else name
 
     @property
     def next_functions(self) -> tuple:
-        return tuple([as_function(edge) for edge in self.edges])
+        return tuple([as_function(edge) for edge in self.of_visible(self.edges)])
+
+    def of_visible(self, values: Sequence) -> Sequence:
+        """Those of the values, one an edge, whose edges are shown."""
+        return values if self.visible is None else [values[i] for i in self.visible]
+
+    def outputs_shown(self) -> int:
+        """The number of outputs that PyTorch's node has: trailing ones that cannot need a gradient are left out."""
+        return self.width or 1
 
     @property
     def metadata(self) -> dict:
@@ -135,9 +147,6 @@ class AccumulateGrad(Node):
         super().__init__()
         self.variable, self.extra = variable, variable._leaf_extra()
         self.sequence = 2**64 - 1
-
-    def name(self) -> str:
-        return "torch::autograd::AccumulateGrad"
 
     def vjp(self, g: Any, saved: Any) -> tuple:
         from chainrule.autograd.engine import accumulate

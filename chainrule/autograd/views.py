@@ -87,9 +87,6 @@ def copy_slices(a: Any, b: Any, where: Geometry) -> Any:
     raise NotImplementedError("in-place ops write the memory themselves; this primitive only gives the history its rule")
 
 
-copy_slices.node.name = lambda node: "torch::autograd::CopySlices"
-
-
 def rebase(target: Tensor, edge: Any) -> None:
     """Make `edge` the history of `target`, whose memory an in-place op has just written."""
     base = target._base

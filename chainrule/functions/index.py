@@ -14,7 +14,7 @@ from chainrule.functions.subscript import contains, getitem, setitem
 from chainrule.ops import index as ops
 from chainrule.ops.eager import eager
 from chainrule.ops.inplace import check_memory, write_out
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import public, shortcut
 from chainrule.ops.pointwise_form import broadcast_error
 from chainrule.ops.shape import expand, reshape
 from chainrule.tensor import Tensor, wrap
@@ -36,6 +36,17 @@ def finish(name: str, result: Tensor, out: Any, *inputs: Tensor) -> Tensor:
     return write_out(name, out, result)
 
 
+def selected(input: Any, dim: Any, index: Any) -> Tensor | None:
+    """The shorter way of `index_select`, for a vector of int64."""
+    if not isinstance(input, Tensor) or not isinstance(index, Tensor) or dim.__class__ is not int:
+        return None
+    places, shape = index._data, input._data.shape
+    if places.ndim != 1 or places.dtype is not I64 or not 0 <= dim < len(shape) or out_of_bounds(places, shape[dim]) is not None:
+        return None
+    return _index_select(input, index, dim)
+
+
+@shortcut(selected)
 @public
 def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The rows (slices along `dim`) of `input` that the integers of the vector `index` name, a copy.
@@ -47,9 +58,6 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     """
     require_tensor("index_select", input)
     places = require_index("index_select", index)
-    if places.ndim == 1 and places.dtype is I64 and out is None and dim.__class__ is int and 0 <= dim < input._data.ndim:
-        if out_of_bounds(places, input._data.shape[dim]) is None:
-            return _index_select(input, index, dim)
     d = wrap_dim(dim, input._data.ndim)
     if places.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
@@ -66,6 +74,17 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     return result if out is None else finish("index_select", result, out, input, index)
 
 
+def gathered(input: Any, dim: Any, index: Any) -> Tensor | None:
+    """The shorter way of `gather`, for an index of the input's shape."""
+    if not isinstance(input, Tensor) or not isinstance(index, Tensor) or dim.__class__ is not int:
+        return None
+    places, shape = index._data, input._data.shape
+    if places.dtype is not I64 or places.shape != shape or not 0 <= dim < len(shape) or out_of_bounds(places, shape[dim]) is not None:
+        return None
+    return _gather(input, index, dim)
+
+
+@shortcut(gathered)
 @public
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None) -> Tensor:
     """`y[i, j, k] = input[i, j, index[i, j, k]]` (for dim 2), in index's shape.

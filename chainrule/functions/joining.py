@@ -14,7 +14,7 @@ from chainrule.functions.arguments import as_shape, require_tensor, tensors_of, 
 from chainrule.functions.shape import expand, reshape, unsqueeze, view
 from chainrule.ops import joining as ops, shape as views
 from chainrule.ops.inplace import write_out
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import public, shortcut
 from chainrule.ops.pointwise_form import operand, result_type
 from chainrule.ops.shape import join, look, look_at_parts
 from chainrule.tensor import Tensor, root_memory, wrap
@@ -55,6 +55,19 @@ def alike(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     return [operand(t, common) for t in tensors]
 
 
+def joined(tensors: Any, dim: Any) -> Tensor | None:
+    """The shorter way of `cat`."""
+    arrays = arrays_alike(tensors)
+    if arrays is None or dim.__class__ is not int:
+        return None
+    try:
+        y = _concatenate(arrays, dim)
+    except ValueError:  # which `cat` explains
+        return None
+    return join(ops.cat, tensors, y, dim if dim >= 0 else dim + y.ndim)
+
+
+@shortcut(joined)
 @public
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The tensors one after the other along `dim`; the other sizes must agree, types promote.
@@ -65,14 +78,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         >>> cat([ones(2), zeros(1)])
         tensor([1., 1., 0.])
     """
-    arrays = arrays_alike(tensors)
-    if arrays is not None and out is None and dim.__class__ is int:
-        try:
-            y = _concatenate(arrays, dim)
-        except ValueError:  # which is said below
-            pass
-        else:
-            return join(ops.cat, tensors, y, dim if dim >= 0 else dim + y.ndim)
+    if out is None and (result := joined(tensors, dim)) is not None:
+        return result
     tensors = alike(checked("cat", tensors, "torch.cat(): expected a non-empty list of Tensors"))
     arrays = [t._data for t in tensors]
     lead = arrays[0]
@@ -116,18 +123,26 @@ def mismatch(tensors: Sequence[Tensor], lead: np.ndarray, dim: int) -> RuntimeEr
     return RuntimeError("the tensors cannot be concatenated")
 
 
+def stacked(tensors: Any) -> Tensor | None:
+    """The shorter way of `stack`, of few elements along a new first dimension."""
+    arrays = arrays_alike(tensors)
+    if arrays is None or arrays[0].size > FEW:
+        return None
+    try:
+        return join(ops.stack, tensors, np.array(arrays), 0)
+    except ValueError:  # which `stack` explains
+        return None
+
+
+@shortcut(stacked)
 @public
 def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """Tensors of one shape along a new dimension `dim`. Raises RuntimeError if the shapes differ.
 
     Example: `stack([ones(3), zeros(3)]).shape` is `torch.Size([2, 3])`.
     """
-    arrays = arrays_alike(tensors)
-    if arrays is not None and out is None and dim == 0 and arrays[0].size <= FEW:
-        try:
-            return join(ops.stack, tensors, np.array(arrays), 0)
-        except ValueError:  # which is said below
-            pass
+    if out is None and dim == 0 and (result := stacked(tensors)) is not None:
+        return result
     tensors = alike(checked("stack", tensors))
     shape = tensors[0]._data.shape
     if any([t._data.shape != shape for t in tensors]):

@@ -15,7 +15,7 @@ from chainrule.kernels.random import CPP
 from chainrule.ops import matmul as ops
 from chainrule.ops.eager import eager
 from chainrule.ops.inplace import inplace, write_out
-from chainrule.ops.overrides import claims, dispatch, public
+from chainrule.ops.overrides import claims, dispatch, public, shortcut
 from chainrule.ops.pointwise_form import operand, result_type
 from chainrule.ops.shape import reshape
 from chainrule.tensor import Tensor, sync
@@ -129,6 +129,16 @@ def check_matrices(a: Tensor, b: Tensor, rows: int | None = None) -> None:
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
 
 
+def batches(input: Any, mat2: Any) -> Tensor | None:
+    """The shorter way of `bmm`."""
+    if isinstance(input, Tensor) and isinstance(mat2, Tensor):
+        one, two = input._data.shape, mat2._data.shape
+        if len(one) == 3 == len(two) and one[0] == two[0] and one[2] == two[1] and alike(input, mat2):
+            return bmm_pair(input, mat2)
+    return None
+
+
+@shortcut(batches)
 @public
 def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Products of matrices by batch, (b, n, k) @ (b, k, m). Example: `bmm(ones(2, 3, 4), ones(2, 4, 5)).shape` is (2, 3, 5)."""
@@ -147,8 +157,6 @@ def alike(a: Tensor, b: Tensor) -> bool:
 
 def check_batches(a: Tensor, b: Tensor) -> None:
     one, two = a._data.shape, b._data.shape
-    if len(one) == 3 == len(two) and one[0] == two[0] and one[2] == two[1] and alike(a, b):
-        return
     for name, shape in (("batch1", one), ("batch2", two)):
         if len(shape) != 3:
             raise RuntimeError(f"{name} must be a 3D tensor")

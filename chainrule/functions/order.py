@@ -12,7 +12,7 @@ from chainrule.functions.arguments import require_tensor, wrap_dim
 from chainrule.functions.reduce import finish, ordered, select_along
 from chainrule.ops import order as ops, pointwise
 from chainrule.ops.eager import eager
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import public, shortcut
 from chainrule.ops.primitive import Primitive, general
 from chainrule.ops.reduce import share
 from chainrule.ops.shape import reshape
@@ -56,6 +56,16 @@ def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     return finish("msort", sort(input, 0).values, out)
 
 
+def few(input: Any, k: Any, dim: Any) -> Any:
+    """The shorter way of `topk`, for floats."""
+    if not isinstance(input, Tensor) or k.__class__ is not int or dim.__class__ is not int or input._data.dtype.kind != "f":
+        return None
+    shape = input._data.shape
+    dim = dim if dim >= 0 else dim + len(shape)
+    return return_types.topk(*_topk(input, k, dim, True)) if 0 <= dim < len(shape) and 0 <= k <= shape[dim] else None
+
+
+@shortcut(few)
 @public
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None) -> Any:
     """The named tuple (values, indices) of the k largest (or smallest) elements along `dim`, in order.

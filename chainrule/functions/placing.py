@@ -16,7 +16,7 @@ from chainrule.functions.shape import expand, reshape, unsqueeze, view
 from chainrule.ops import joining as joins, placing as ops, shape as looks
 from chainrule.ops.eager import eager
 from chainrule.ops.inplace import write_out
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import public, shortcut
 from chainrule.ops.padding import constant_pad, sides_of
 from chainrule.ops.primitive import Primitive
 from chainrule.ops.shape import look
@@ -196,7 +196,11 @@ def triangle(name: str, op: Primitive, doc: str) -> Callable:
 
     cut.__name__ = cut.__qualname__ = name
     cut.__doc__ = doc
-    return public(cut)
+
+    def whole(input: Any) -> Tensor | None:
+        return quick(input, 0) if isinstance(input, Tensor) and input._data.ndim > 1 else None
+
+    return shortcut(whole)(public(cut))
 
 
 tril = triangle("tril", ops.tril, "The lower triangles of matrices, up to `diagonal` (0: the main one, above it positive); zeros above.")
@@ -227,7 +231,8 @@ def triangle_indices(name: str, find: Callable) -> Callable:
     return indices
 
 
-tril_indices, triu_indices = triangle_indices("tril_indices", np.tril_indices), triangle_indices("triu_indices", np.triu_indices)
+tril_indices = public(triangle_indices("tril_indices", np.tril_indices))
+triu_indices = public(triangle_indices("triu_indices", np.triu_indices))
 
 
 def diagonal_dims(dim1: int, dim2: int, ndim: int) -> tuple[int, int]:

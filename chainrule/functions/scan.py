@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 
 from chainrule import return_types
-from chainrule._core import dtypes, modes
+from chainrule._core import dtypes
 from chainrule.functions.arguments import as_dtype, require_tensor, wrap_dim, wrap_dims
 from chainrule.functions.reduce import finish, inexact, ordered
 from chainrule.ops import scan as ops, softmax as soft
 from chainrule.ops.eager import eager
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import public, shortcut
 from chainrule.ops.pointwise import logical_xor
 from chainrule.ops.pointwise_form import operand
 from chainrule.ops.primitive import Primitive
 from chainrule.ops.shape import reshape, slice_dim
 from chainrule.tensor import Tensor, wrap
 
-state = modes.state
 FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 
 # Running
@@ -30,6 +29,19 @@ def along(op: Callable, input: Tensor, dim: Any) -> Tensor:
     """`op(input, dim)`; a 0-dim tensor is a row of one."""
     over = wrap_dim(dim, input._data.ndim)
     return op(input, over) if input._data.ndim else reshape(op(reshape(input, (1,)), 0), ())
+
+
+def along_one(op: Callable) -> Callable:
+    """The shorter way of what takes a tensor of floats and one of its dimensions."""
+
+    def quick(input: Any, dim: Any) -> Tensor | None:
+        if dim.__class__ is int and isinstance(input, Tensor):
+            ndim = input._data.ndim
+            if input._data.dtype in FAST and -ndim <= dim < ndim:
+                return op(input, dim % ndim)
+        return None
+
+    return quick
 
 
 def running(name: str, op: Primitive, word: str) -> Callable:
@@ -46,7 +58,7 @@ def running(name: str, op: Primitive, word: str) -> Callable:
         f"The running {word}s along `dim`. Integers give int64.\n\n    Example:\n        >>> {name}(tensor([1, 2, 3]), 0)\n        "
         + ("tensor([1, 3, 6])" if name == "cumsum" else "tensor([1, 2, 6])")
     )
-    return public(function)
+    return shortcut(along_one(quick))(public(function))
 
 
 cumsum, cumprod = running("cumsum", ops.cumsum, "sum"), running("cumprod", ops.cumprod, "product")
@@ -96,19 +108,9 @@ def softened(name: str, op: Primitive, words: str) -> Callable:
         over = (wrap_dim(dim, ndim),)
         return finish(name, quick(input, over if ndim else ()), out)
 
-    slow = public(function)
-
-    def shortest(input: Tensor, dim: Any = None, *others: Any, **named: Any) -> Tensor:
-        if dim.__class__ is int and not others and not named and isinstance(input, Tensor) and not state.busy:
-            ndim = input._data.ndim
-            if input._data.dtype in FAST and -ndim <= dim < ndim:
-                return quick(input, (dim % ndim,))
-        return slow(input, *others, **named) if dim is None else slow(input, dim, *others, **named)
-
-    slow.shown = shortest
-    shortest.__name__ = shortest.__qualname__ = function.__name__ = name
-    shortest.__doc__ = words
-    return shortest
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = words
+    return shortcut(along_one(lambda input, dim: quick(input, (dim,))))(public(function))
 
 
 softmax = softened(

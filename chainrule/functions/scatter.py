@@ -16,19 +16,22 @@ from chainrule._core import dtypes, modes
 from chainrule._core.warn import warn_once
 from chainrule.functions.arguments import require_tensor, wrap_dim
 from chainrule.functions.subscript import FULL, fitting, index_array, number_array, put_at, value_for
+from chainrule.kernels import small
 from chainrule.kernels.batched import memory
 from chainrule.ops import index as ops
+from chainrule.ops.eager import eager
 from chainrule.ops.inplace import check_writable, overwrite, snapshot, write_out
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import public, shortcut
 from chainrule.ops.pointwise_form import broadcast_error
 from chainrule.ops.shape import cast, expand, reshape
 from chainrule.tensor import Tensor, wrap
 
 INT_KINDS = (dtypes.int64.numpy, dtypes.int32.numpy)
-I64, U64 = np.dtype(np.int64), np.dtype(np.uint64)
-UNSIGNED = {I64: U64, np.dtype(np.int32): np.dtype(np.uint32)}
-_max, FEW = np.maximum.reduce, 1 << 12  # elements up to which finding the place of the largest takes less than a reduction
+ndarray, I64 = np.ndarray, np.dtype(np.int64)
+UNSIGNED = {I64: np.dtype(np.uint64), np.dtype(np.int32): np.dtype(np.uint32)}
+_max, FEW = np.maximum.reduce, 1 << 12  # elements up to which `small` is quicker than a reduction
 IN_PLACE: dict[str, Callable] = {}  # the methods that `writes` makes
+_scatter_add = eager(ops.scatter_add)
 
 
 def finish(name: str, result: Any, out: Any) -> Any:
@@ -71,13 +74,16 @@ def require_index(name: str, index: Any, position: int = 3) -> np.ndarray:
 
 def out_of_bounds(index: np.ndarray, n: int) -> Any:
     """The first index that is not in [0, n), or None."""
-    if not index.size:
+    size = index.size
+    if not size:
         return None
-    if index.__class__ is not np.ndarray:
+    if index.__class__ is not ndarray:
         index = memory(index)
-    if index.flags.c_contiguous:  # seen as unsigned, negative numbers are large: one pass for both bounds
-        unsigned = index.view(U64 if index.dtype is I64 else UNSIGNED[index.dtype])
-        inside = (unsigned.item(unsigned.argmax()) if index.size <= FEW else _max(unsigned, None)) < n
+    if index.flags.c_contiguous:
+        if size <= FEW and index.dtype is I64 and index.ndim <= 4:
+            inside = small.inside(index, n)
+        else:  # seen as unsigned, negative numbers are large: one pass for both bounds
+            inside = _max(index.view(UNSIGNED[index.dtype]), None) < n
     else:
         inside = index.min() >= 0 and index.max() < n
     return None if inside else index[(index < 0) | (index >= n)].reshape(-1)[0]
@@ -231,6 +237,18 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, value: Any 
     return (ops.scatter, (input, index, source, d)) if is_tensor else (ops.scatter_value, (input, index, d, source))
 
 
+def added(input: Any, dim: Any, index: Any, src: Any) -> Tensor | None:
+    """The shorter way of `scatter_add`, for an index and a source of the input's shape."""
+    if not isinstance(input, Tensor) or not isinstance(index, Tensor) or not isinstance(src, Tensor) or dim.__class__ is not int:
+        return None
+    a, places, b = input._data, index._data, src._data
+    shape = a.shape
+    if places.dtype is not I64 or b.dtype is not a.dtype or not shape == places.shape == b.shape or not 0 <= dim < len(shape):
+        return None
+    return None if out_of_bounds(places, shape[dim]) is not None else _scatter_add(input, index, src, dim)
+
+
+@shortcut(added)
 @writes
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Any:
     """`input` with `y[i, j, index[i, j, k]] += src[i, j, k]` (dim 2).

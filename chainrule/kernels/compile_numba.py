@@ -19,10 +19,11 @@ from numba.core import cgutils, event
 from numba.extending import intrinsic
 from numba.misc.appdirs import AppDirs
 
-from chainrule.kernels.compiled import LINE
+from chainrule.kernels.desk import LINE
 
 STATED: list[tuple[Any, tuple[str, ...]]] = []  # every kernel with the types that are worth compiling ahead
-SHARED = ("compile_numba.py", "compile_vectors_numba.py", "conv_planes_numba.py")  # what kernels in other files are made of
+# What kernels in other files are made of
+SHARED = ("compile_numba.py", "compile_vectors_numba.py", "conv_planes_numba.py", "handover_numba.py", "desk.py")
 
 
 def cache() -> str:

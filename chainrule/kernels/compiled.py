@@ -31,10 +31,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.desk import CALLED, COUNTERS, STATE, Desk, inviting
 from chainrule.kernels.memory import keep_freed
-
-PHASES = 8  # at most so many rounds of turns in one kernel
-LINE = 16  # counters lie this far apart, so that no two share a line of the cache
 
 
 def available() -> int:
@@ -73,6 +71,7 @@ class Pool:
 
     def forget(self) -> None:
         self.calls: SimpleQueue[tuple] = SimpleQueue()
+        self.desk = Desk()
         self.helpers = 0
         self.lock = threading.Lock()
 
@@ -80,10 +79,10 @@ class Pool:
         with self.lock:
             while self.helpers < self.threads - 1:
                 self.helpers += 1
-                threading.Thread(target=self.help, args=(self.calls,), name="chainrule", daemon=True).start()
+                threading.Thread(target=self.help, args=(self.calls, self.desk), name="chainrule", daemon=True).start()
 
     @staticmethod
-    def help(calls: SimpleQueue) -> None:
+    def help(calls: SimpleQueue, desk: Desk) -> None:
         while True:
             core, job = calls.get()
             leave(core)
@@ -91,6 +90,8 @@ class Pool:
             if held:
                 held[0](*held[1])
             held = job = None  # hold no arrays while waiting
+            while calls.empty() and desk.sit(calls):
+                pass
 
     def call(self, work: Callable[..., Any], *args: Any, helpers: int) -> list:
         """Have work(*args) called by so many helpers, some time.
@@ -104,10 +105,16 @@ class Pool:
         job = [work, args]
         for _ in range(helpers):
             self.calls.put((core, job))
+        if self.desk.words[STATE] != CALLED:
+            self.desk.room.call_away(self.desk.turns)
         return job
 
 
 pool = Pool(available())
+
+
+def nothing() -> None:
+    """Have a helper come to the desk."""
 
 
 class Memory:
@@ -129,12 +136,23 @@ def loose(a: np.ndarray) -> np.ndarray:
 
 
 def share(kernel: Callable[..., Any], *args: Any, alone: bool = False) -> None:
-    """kernel(*args, turns) in all threads; in this one only if the work is too small to be worth waking others (`alone`)."""
-    turns = np.zeros(2 * LINE * PHASES, np.int64)
+    """kernel(*args, turns) in all threads; in this one only if the work is too small to be worth waking others (`alone`).
+
+    Kernels that invite are as good as with `loose` arrays.
+    """
+    desk, held = pool.desk, args
+    if pool.threads > 1 and inviting(kernel):
+        if (alone or pool.threads == 2) and desk.run(kernel, args, alone):
+            return
+        if not alone:
+            held = tuple([loose(v) if v.__class__ is np.ndarray else v for v in args])
+        elif desk.words[STATE] == CALLED and desk.worth_waking():
+            pool.call(nothing, helpers=1)
+    turns = np.zeros(COUNTERS, np.int64)
     if alone or pool.threads == 1:
         kernel(*args, turns)
         return
-    job = pool.call(kernel, *args, turns, helpers=pool.threads - 1)
+    job = pool.call(kernel, *held, turns, helpers=pool.threads - 1)
     try:
         kernel(*args, turns)
     finally:

@@ -13,8 +13,7 @@ from math import prod
 
 import numpy as np
 
-from chainrule.kernels import conv_columns, conv_dense, conv_plain, winograd
-from chainrule.kernels.compiled import share
+from chainrule.kernels import conv_columns, conv_dense, conv_depthwise, conv_plain, winograd
 from chainrule.kernels.conv_plain import Ints, output_size, padded, tap_slices, widened, windows
 
 ndarray = np.ndarray
@@ -31,11 +30,6 @@ def by_winograd(x: ndarray, weight: ndarray, y: ndarray, stride: Ints, padding: 
         return False
     places, tiles = len(y) * prod(y.shape[2:]), len(y) * -(-y.shape[2] // 4) * -(-y.shape[3] // 4)
     return 18 * places > 72 * tiles + 700
-
-
-def by_planes(x: ndarray, weight: ndarray, groups: int) -> bool:
-    """Whether every channel has its own taps."""
-    return groups == x.shape[1] > 1 and x.ndim == 4
 
 
 def compiled(places: int, weight: ndarray, *arrays: ndarray) -> bool:
@@ -67,10 +61,8 @@ def conv(
         conv_dense.convolve(x, weight, y, shift, conv_dense.taps(x.shape[2:], kernel, stride, padding, dilation, out), False)
     elif by_winograd(x, weight, y, stride, padding, dilation, groups):
         winograd.convolve(x, weight, y, padding, shift)
-    elif by_planes(x, weight, groups):
-        from chainrule.kernels import conv_depthwise_numba
-
-        share(conv_depthwise_numba.forward, x, weight, y, shift, conv_columns.geometry(x.shape[2:], kernel, stride, padding, dilation, out))
+    elif groups == x.shape[1] > 1 and conv_depthwise.suits(x.shape[2:], kernel, stride, padding, dilation, out):
+        conv_depthwise.convolve(x, weight, y, shift, stride, padding, dilation)
     else:
         conv_columns.convolve(x, weight, y, stride, padding, dilation, groups, shift)
     return y.astype(dtype, copy=False)
@@ -93,16 +85,8 @@ def conv_input(
         conv_dense.convolve(g, weight, x, shift, conv_dense.taps(spatial, weight.shape[2:], stride, padding, dilation, out), True)
     elif whole and min(back) >= 0 and by_winograd(g, weight, x, stride, back, dilation, groups):
         winograd.convolve(g, weight, x, back, shift, across=True)
-    elif by_planes(x, weight, groups):
-        from chainrule.kernels import conv_depthwise_numba
-
-        around = tuple([q * (k - 1) - p for q, k, p in zip(dilation, weight.shape[2:], padding, strict=True)])
-        if stride == (1, 1) and len(weight) == groups and min(around) >= 0:  # a convolution by the taps turned round
-            rows = conv_columns.geometry(out, weight.shape[2:], stride, around, dilation, spatial)
-            share(conv_depthwise_numba.forward, g, dense(weight[:, :, ::-1, ::-1]), x, shift, rows)
-        else:
-            rows = conv_columns.geometry(spatial, weight.shape[2:], stride, padding, dilation, out)
-            share(conv_depthwise_numba.input_gradient, g, weight, x, shift, rows)
+    elif groups == x.shape[1] > 1 and conv_depthwise.suits(spatial, weight.shape[2:], stride, padding, dilation, out):
+        conv_depthwise.input_gradient(g, weight, x, shift, stride, padding, dilation)
     else:
         conv_columns.input_gradient(g, weight, x, stride, padding, dilation, groups, shift)
     return x.astype(dtype, copy=False)
@@ -121,11 +105,8 @@ def conv_weight(g: ndarray, x: ndarray, kernel: Ints, stride: Ints, padding: Int
         conv_dense.weight_gradient(g, x, weight, conv_dense.taps(x.shape[2:], kernel, stride, padding, dilation, out))
     elif whole and by_winograd(x, weight, g, stride, padding, dilation, groups):
         winograd.taps_gradient(g, x, weight, padding)
-    elif by_planes(x, weight, groups):
-        from chainrule.kernels import conv_depthwise_numba
-
-        rows = conv_columns.geometry(x.shape[2:], kernel, stride, padding, dilation, out)
-        share(conv_depthwise_numba.weight_gradient, g, x, weight, rows)
+    elif groups == x.shape[1] > 1 and conv_depthwise.suits(x.shape[2:], kernel, stride, padding, dilation, out):
+        conv_depthwise.weight_gradient(g, x, weight, stride, padding, dilation)
     else:
         conv_columns.weight_gradient(g, x, weight, stride, padding, dilation, groups)
     return weight.astype(dtype, copy=False)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels.compiled import loose, share
+from chainrule.kernels.compiled import share
 from chainrule.kernels.memory import keep_freed
 from chainrule.kernels.reductions import count, transposed as transposed_copy
 from chainrule.kernels.threads import MANY, in_blocks
@@ -117,11 +117,6 @@ def select(mask: Any, a: Any, b: Any) -> Any:
     return ((y & np.negative(keep).astype(word)) ^ b).view(dtype)
 
 
-def alone(size: int) -> bool:
-    """Whether a compiled kernel does all its work in this thread: there is little, or it is a block, and other threads have theirs."""
-    return size < MANY
-
-
 def is_zero(v: Any) -> bool:
     """Whether v is a Python number whose bits are all 0."""
     return (v.__class__ is int or v.__class__ is float) and v == 0 and copysign(1, v) > 0
@@ -136,7 +131,7 @@ def whole(kernel: Callable) -> Callable:
 COMPILED = 1 << 13  # elements from which a compiled kernel is worth it
 
 
-def compiled(name: str, a: Any) -> np.ndarray | None:
+def compiled(name: str, a: Any, low: float = 0.0, high: float = 0.0) -> np.ndarray | None:
     """The formula of that name in `elementwise_numba`, of many float32; None if these are not.
 
     It shares its work itself, except for that of a block, of which the other threads have their own.
@@ -145,9 +140,8 @@ def compiled(name: str, a: Any) -> np.ndarray | None:
         return None
     formulas = room()
     keep_freed()
-    y, few = np.empty_like(a), alone(a.size)
-    to = y.reshape(-1)
-    share(formulas.apply, formulas.FORMULAS[name], a.reshape(-1), to if few else loose(to), alone=few)
+    y = np.empty_like(a)
+    share(formulas.apply, formulas.FORMULAS[name], a.ravel(), y.ravel(), low, high, alone=a.size < MANY)
     return y
 
 
@@ -175,19 +169,19 @@ def combined(name: str, *operands: Any) -> np.ndarray | None:
     """The formula of that name in `elementwise_numba` of arrays, and last of a number; None if these are not many float32 alike."""
     formulas = room()
     which, count, wanted = formulas.PAIRS[name]
-    arrays, settings = operands[:count], operands[count:]
-    first = arrays[0]
-    shape = first.shape
+    settings = operands[count:]
     if wanted is not None and settings != wanted:
         return None
-    for v in arrays:
+    first = operands[0]
+    shape, flat = first.shape, []
+    for v in operands[:count]:
         if v.__class__ is not ndarray or v.dtype is not F32 or v.shape != shape or not v.flags.c_contiguous:
             return None
+        flat.append(v.ravel())
     keep_freed()
-    y, few = np.empty_like(first), alone(first.size)
-    to = y.reshape(-1)
-    flat = [v.reshape(-1) for v in (first, arrays[1], arrays[-1])]
-    share(formulas.combine, which, *flat, to if few else loose(to), F32.type(settings[0] if settings else 0), alone=few)
+    y = np.empty_like(first)
+    setting = float(settings[0]) if settings else 0.0
+    share(formulas.combine, which, flat[0], flat[1], flat[-1], y.ravel(), setting, alone=y.size < MANY)
     return y
 
 

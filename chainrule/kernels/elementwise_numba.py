@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.kernels.compile_numba import claim, finish, inlined, kernel, wait
+from chainrule.kernels.handover_numba import invite
 
 PIECE = 1 << 14
 SQRT_HALF, INVERSE_SQRT_2PI = np.float32(0.7071067811865476), np.float32(0.3989422804014327)
@@ -91,10 +92,11 @@ def softplus_of(x):
 # Each is a loop of its own, for LLVM to see what is in it.
 
 
-@kernel("(i8, f4[::1], f4[::1], i8[::1])")
-def apply(which, x, y, turns):
-    """y = f(x), f being the formula of that number in FORMULAS."""
-    n = len(x)
+@kernel("(i8, f4[::1], f4[::1], f8, f8, i8[::1])")
+def apply(which, x, y, low, high, turns):
+    """y = f(x), f being the formula of that number in FORMULAS; bounds are not NaN."""
+    invite(turns)
+    n, low, high = len(x), np.float32(low), np.float32(high)
     i = claim(turns, 0)
     while i * PIECE < n:
         a, b = x[i * PIECE : (i + 1) * PIECE], y[i * PIECE : (i + 1) * PIECE]
@@ -122,21 +124,28 @@ def apply(which, x, y, turns):
         elif which == 7:
             for k in range(len(a)):
                 b[k] = ZERO if a[k] < ZERO else a[k]
-        else:
+        elif which == 8:
             for k in range(len(a)):
                 b[k] = ONE / np.sqrt(a[k])
+        else:
+            for k in range(len(a)):
+                v = low if a[k] < low else a[k]
+                b[k] = high if v > high else v
         finish(turns, 0)
         i = claim(turns, 0)
     wait(turns, 0, (n + PIECE - 1) // PIECE)
 
 
-FORMULAS = {"erf": 0, "gelu": 1, "gelu_slope": 2, "sigmoid": 3, "silu": 4, "silu_slope": 5, "softplus": 6, "relu": 7, "rsqrt": 8}
+FORMULAS = {
+    "erf": 0, "gelu": 1, "gelu_slope": 2, "sigmoid": 3, "silu": 4, "silu_slope": 5, "softplus": 6, "relu": 7, "rsqrt": 8, "clip": 9,
+}  # fmt: skip
 
 
-@kernel("(i8, f4[::1], f4[::1], f4[::1], f4[::1], f4, i8[::1])")
+@kernel("(i8, f4[::1], f4[::1], f4[::1], f4[::1], f8, i8[::1])")
 def combine(which, x, y, z, out, p, turns):
     """out = f(x, y, z, p), f being the formula of that number in PAIRS; in the rules x is the cotangent."""
-    n = len(x)
+    invite(turns)
+    n, p = len(x), np.float32(p)
     i = claim(turns, 0)
     while i * PIECE < n:
         start, stop = i * PIECE, (i + 1) * PIECE

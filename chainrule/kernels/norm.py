@@ -8,18 +8,23 @@ where a row, all of one sample's elements of one channel, shares its mean with o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.kernels.rows import WORTH, block, compiled, ones, run, sums
+from chainrule.kernels import small
+from chainrule.kernels.compiled import get_num_threads, loose, share
+from chainrule.kernels.memory import keep_freed
+from chainrule.kernels.rows import F32, SHARED, WORTH, block, compiled, ones, run, sums
 from chainrule.kernels.threads import in_blocks
 
 _add, _dot, _vecdot = np.add.reduce, np.dot, np.vecdot
 Array = np.ndarray
 Maybe = np.ndarray | None
 PARTS = 16  # in which compiled kernels sum over rows
+FEW = 4  # channels a thread, at least, that are worth being computed each by itself
 
 
 class Plan(NamedTuple):
@@ -32,6 +37,7 @@ class Plan(NamedTuple):
     count: int  # how many elements share a mean
 
 
+@lru_cache(256)
 def by_row(shape: tuple, last: tuple) -> Plan:
     """Each mean over the last dimensions, of sizes `last`."""
     d = prod(last)
@@ -63,9 +69,9 @@ def inverse_root(variance: Array, eps: float) -> Array:
 # Forward; the results have the view's shape
 
 
-def forward(a: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tuple[Array, Array, Array, Array]:
-    """The array normalised, and the means, variances and inverse deviations that it had."""
-    x = a.reshape(plan.view)
+def forward(a: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tuple[Array, Array, Maybe, Array]:
+    """The array normalised, and the means, variances (None for a few rows) and inverse deviations that it had."""
+    x = a if a.shape == plan.view else a.reshape(plan.view)
     if len(plan.view) > 2:
         return channels_forward(x, weight, bias, plan, eps)
     if plan.dims[0]:
@@ -83,9 +89,28 @@ def forward(a: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tup
     return y, mean, variance, rstd
 
 
-def rows_forward(x: Array, weight: Maybe, bias: Maybe, eps: float, into: tuple | None = None) -> tuple[Array, Array, Array, Array]:
+def is_small(x: Array, *others: Array) -> bool:
+    """Whether `kernels.small` takes these: float32, contiguous and few."""
+    if x.dtype is not F32 or x.size >= WORTH or not x.flags.c_contiguous:
+        return False
+    for v in others:
+        if not v.flags.c_contiguous:
+            return False
+    return True
+
+
+def flat(v: Maybe) -> Maybe:
+    """A weight as a vector."""
+    return v if v is None or v.ndim == 1 else v.reshape(-1)
+
+
+def rows_forward(x: Array, weight: Maybe, bias: Maybe, eps: float, into: tuple | None = None) -> tuple[Array, Array, Maybe, Array]:
     n, d = x.shape
-    weight, bias = (v if v is None else v.reshape(-1) for v in (weight, bias))
+    weight, bias = flat(weight), flat(bias)
+    if weight is not None and bias is not None and is_small(x, weight, bias):
+        y, mean, rstd = np.empty_like(x), np.empty((n, 1), F32), np.empty((n, 1), F32)
+        small.normalize(x, weight, bias, eps, y, mean, rstd)
+        return y, mean, None, rstd
     if x.size >= WORTH and into is None:
         y, columns = np.empty_like(x), np.empty((3, n, 1), x.dtype)
         if compiled(x):
@@ -130,7 +155,20 @@ def shared(v: Array, plan: Plan) -> Array:
     return _dot(ones(n, v.dtype), v.reshape(n, k)).reshape(plan.columns)
 
 
+def by_whole_channels(x: Array, plan: Plan) -> bool:
+    """Whether `norm_numba` does it: a mean for each channel, of which every thread gets several."""
+    return compiled(x) and plan.dims[0] == 0 and plan.view[1] >= FEW * get_num_threads()
+
+
 def channels_forward(x: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tuple[Array, Array, Array, Array]:
+    if by_whole_channels(x, plan):
+        from chainrule.kernels import norm_numba
+
+        c = plan.view[1]
+        y, moments = np.empty_like(x), np.empty((3, c), x.dtype)
+        keep_freed()
+        share(norm_numba.batch_norm, x, full(weight, c, 1), full(bias, c, 0), F32.type(eps), loose(y), moments, alone=x.size < SHARED)
+        return y, *moments.reshape(3, *plan.columns)
     if x.size >= WORTH:
         return large_channels_forward(x.reshape(-1, plan.view[-1]), weight, bias, plan, eps)
     mean = shared(sums(x.reshape(-1, plan.view[-1])), plan)
@@ -251,6 +289,10 @@ def rows_backward(
     g: Array, x: Array, weight: Maybe, mean: Array, rstd: Array, needs: tuple, to_a: Maybe = None
 ) -> tuple[Maybe, Maybe, Maybe]:
     n, d = x.shape
+    if weight is not None and is_small(x, g, weight, mean, rstd):
+        to_a, rows = np.empty_like(x), np.empty((2, d), F32)
+        small.unnormalize(g, x, flat(weight), mean, rstd, to_a, rows)
+        return to_a if needs[0] else None, rows[0] if needs[1] else None, rows[1] if needs[2] else None
     if x.size >= WORTH and to_a is None:
         to_a = np.empty_like(x)
         if compiled(x):
@@ -258,9 +300,9 @@ def rows_backward(
             run("unnormalize", np.ascontiguousarray(g), x, mean.reshape(-1), rstd.reshape(-1), full(weight, d, 1), to_a, *parts)
             to_weight, to_bias = np.add.reduce(parts, 1)
             return to_a, to_weight if needs[1] else None, to_bias if needs[2] else None
-        flat = None if weight is None else weight.reshape(-1)
+        vector = flat(weight)
         sections = in_blocks(
-            lambda s: rows_backward(g[s], x[s], flat, mean[s], rstd[s], needs, to_a[s])[1:],  # type: ignore[index]
+            lambda s: rows_backward(g[s], x[s], vector, mean[s], rstd[s], needs, to_a[s])[1:],  # type: ignore[index]
             n, d, block(d),
         )  # fmt: skip
         columns = [None if not needed else np.add.reduce(v) for needed, v in zip(needs[1:], zip(*sections, strict=True), strict=True)]
@@ -286,6 +328,14 @@ def channels_backward(
     g: Array, x: Array, weight: Maybe, mean: Array, rstd: Array, plan: Plan, needs: tuple
 ) -> tuple[Maybe, Maybe, Maybe]:
     """The sums of g and of g times the centered array, row by row, give all but the last step."""
+    if by_whole_channels(x, plan):
+        from chainrule.kernels import norm_numba
+
+        c = plan.view[1]
+        to_x, sums_of = np.empty(x.shape if needs[0] else (0, 0, 0), x.dtype), np.empty((2, c), x.dtype)
+        given = np.ascontiguousarray(g), x, full(weight, c, 1), mean.reshape(c), rstd.reshape(c)
+        share(norm_numba.batch_norm_back, *given, loose(to_x), sums_of, alone=x.size < SHARED)
+        return to_x if needs[0] else None, sums_of[0] if needs[1] else None, sums_of[1] if needs[2] else None
     length, lead = plan.view[-1], (*plan.view[:-1], 1)
     matrix, cotangents = x.reshape(-1, length), np.ascontiguousarray(g).reshape(-1, length)
     large = x.size >= WORTH

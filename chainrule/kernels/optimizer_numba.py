@@ -1,7 +1,8 @@
 """Compiled steps of optimizers: one pass over all parameters, each number read and written once, shared out among the threads.
 
-Row k of `places` holds the addresses in memory of the k-th parameter, its gradient and its buffers, which are `sizes[k]` numbers long;
-row k of `options` the numbers of its formula. A piece of work is part of one parameter: `firsts[k]` is the number of its first piece.
+Row k of `table` says how many numbers the k-th parameter has, which row of `options` its formula takes, and which array objects are
+itself, its gradient and its buffers (their `id`: where an array's numbers lie is the first thing that NumPy keeps in the object). A
+piece of work is part of one parameter.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from llvmlite import ir
 from numba import carray, types
 from numba.extending import intrinsic
 
-from chainrule.kernels.compile_numba import claim, finish, inner, kernel, wait
+from chainrule.kernels.compile_numba import claim, finish, inlined, inner, kernel, wait
 
 PIECE = 1 << 16  # numbers; shorter ones keep the memory waiting
-TYPES = ("(i8[:, ::1], i8[::1], i8[::1], f4[:, ::1], i8[::1])", "(i8[:, ::1], i8[::1], i8[::1], f8[:, ::1], i8[::1])")
+HEAD = object.__basicsize__  # bytes of what every object begins with
+TYPES = ("(i8[:, ::1], f4[:, ::1], i8[::1])", "(i8[:, ::1], f8[:, ::1], i8[::1])")
 
 
 @intrinsic
@@ -28,10 +30,46 @@ def pointer(context, address, like):  # type: ignore[no-untyped-def]
     return found(types.int64, like), build
 
 
-@inner
-def part(places, k, which, first, count, like):  # type: ignore[no-untyped-def]
-    """`count` numbers of one of a parameter's arrays."""
-    return carray(pointer(places[k, which] + first * like.itemsize, like), count)
+@intrinsic
+def in_half_vectors(context):  # type: ignore[no-untyped-def]
+    """Have loops here made of vectors of 256 bits: where there is little to compute, memory is read 4 to 10 % faster than with 512."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        set.add(builder.function.attributes, '"prefer-vector-width"="256"')  # llvmlite's own `add` knows only LLVM's older attributes
+        return context.get_dummy_value()
+
+    return types.void(), build
+
+
+@inlined
+def pieces(table, k):  # type: ignore[no-untyped-def]
+    """How many a parameter has."""
+    return (table[k, 0] + PIECE - 1) // PIECE
+
+
+@inlined
+def all_pieces(table):  # type: ignore[no-untyped-def]
+    count = 0
+    for k in range(len(table)):
+        count += pieces(table, k)
+    return count
+
+
+@inlined
+def seek(table, i, k, start):  # type: ignore[no-untyped-def]
+    """The parameter that piece i is part of, and the number of its own first piece; (k, start) are those of an earlier piece."""
+    while start + pieces(table, k) <= i:
+        start += pieces(table, k)
+        k += 1
+    return k, start
+
+
+@inlined
+def part(table, k, which, piece, like):  # type: ignore[no-untyped-def]
+    """A piece of one of a parameter's arrays."""
+    first = piece * PIECE
+    begin = carray(pointer(table[k, 2 + which] + HEAD, table), 1)[0]
+    return carray(pointer(begin + first * like.itemsize, like), min(PIECE, table[k, 0] - first))
 
 
 @inner
@@ -52,26 +90,22 @@ def adapt(p, g, m, v, o):  # type: ignore[no-untyped-def]
 
 
 @kernel(*TYPES)
-def adam(places, sizes, firsts, options, turns):  # type: ignore[no-untyped-def]
-    k, pieces = 0, firsts[-1]
+def adam(table, options, turns):  # type: ignore[no-untyped-def]
+    k, start, count = 0, 0, all_pieces(table)
     i = claim(turns, 0)
-    while i < pieces:
-        while firsts[k + 1] <= i:
-            k += 1
-        first = (i - firsts[k]) * PIECE
-        n, o = min(PIECE, sizes[k] - first), options[k]
-        adapt(
-            part(places, k, 0, first, n, o), part(places, k, 1, first, n, o), part(places, k, 2, first, n, o),
-            part(places, k, 3, first, n, o), o,
-        )  # fmt: skip
+    while i < count:
+        k, start = seek(table, i, k, start)
+        n, o = i - start, options[table[k, 1]]
+        adapt(part(table, k, 0, n, o), part(table, k, 1, n, o), part(table, k, 2, n, o), part(table, k, 3, n, o), o)
         finish(turns, 0)
         i = claim(turns, 0)
-    wait(turns, 0, pieces)
+    wait(turns, 0, count)
 
 
 @inner
 def roll(p, g, v, o):  # type: ignore[no-untyped-def]
     """SGD with momentum: o holds the sign of g, the decay, lr, momentum, what of g is taken up, and whether v is new, and nesterov."""
+    in_half_vectors()
     sign, decay, lr, momentum, kept, fresh, ahead = o[0], o[1], o[2], o[3], o[4], o[5] != 0, o[6] != 0
     none = decay == 0
     for j in range(len(p)):
@@ -83,18 +117,17 @@ def roll(p, g, v, o):  # type: ignore[no-untyped-def]
 
 
 @kernel(*TYPES)
-def momentum(places, sizes, firsts, options, turns):  # type: ignore[no-untyped-def]
-    k, pieces = 0, firsts[-1]
+def momentum(table, options, turns):  # type: ignore[no-untyped-def]
+    in_half_vectors()
+    k, start, count = 0, 0, all_pieces(table)
     i = claim(turns, 0)
-    while i < pieces:
-        while firsts[k + 1] <= i:
-            k += 1
-        first = (i - firsts[k]) * PIECE
-        n, o = min(PIECE, sizes[k] - first), options[k]
-        roll(part(places, k, 0, first, n, o), part(places, k, 1, first, n, o), part(places, k, 2, first, n, o), o)
+    while i < count:
+        k, start = seek(table, i, k, start)
+        n, o = i - start, options[table[k, 1]]
+        roll(part(table, k, 0, n, o), part(table, k, 1, n, o), part(table, k, 2, n, o), o)
         finish(turns, 0)
         i = claim(turns, 0)
-    wait(turns, 0, pieces)
+    wait(turns, 0, count)
 
 
 @inner
@@ -109,15 +142,13 @@ def slide(p, g, o):  # type: ignore[no-untyped-def]
 
 
 @kernel(*TYPES)
-def descend(places, sizes, firsts, options, turns):  # type: ignore[no-untyped-def]
-    k, pieces = 0, firsts[-1]
+def descend(table, options, turns):  # type: ignore[no-untyped-def]
+    k, start, count = 0, 0, all_pieces(table)
     i = claim(turns, 0)
-    while i < pieces:
-        while firsts[k + 1] <= i:
-            k += 1
-        first = (i - firsts[k]) * PIECE
-        n, o = min(PIECE, sizes[k] - first), options[k]
-        slide(part(places, k, 0, first, n, o), part(places, k, 1, first, n, o), o)
+    while i < count:
+        k, start = seek(table, i, k, start)
+        n, o = i - start, options[table[k, 1]]
+        slide(part(table, k, 0, n, o), part(table, k, 1, n, o), o)
         finish(turns, 0)
         i = claim(turns, 0)
-    wait(turns, 0, pieces)
+    wait(turns, 0, count)

@@ -13,6 +13,7 @@ from math import prod
 
 import numpy as np
 
+from chainrule.kernels import conv_depthwise
 from chainrule.kernels.batched import leading
 from chainrule.kernels.compiled import share
 from chainrule.kernels.conv_columns import geometry
@@ -180,13 +181,10 @@ def scatter(g: np.ndarray, places: np.ndarray, spatial: Ints) -> np.ndarray:
 def sum_pool(x: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, out: Ints) -> np.ndarray:
     """The sum of each window, over nothing where it hangs outside."""
     ones = (1,) * len(kernel)
-    if compiled(x, len(kernel)):
-        from chainrule.kernels import conv_depthwise_numba
-
-        spatial = x.shape[-2:]
-        y, taps = np.empty((*x.shape[:-2], *out), x.dtype), np.ones((prod(x.shape[:-2]), 1, *kernel), x.dtype)
-        rows = geometry(spatial, kernel, stride, padding, ones, out)
-        share(conv_depthwise_numba.forward, planes(x, spatial)[None], taps, planes(y, out)[None], np.empty(0, x.dtype), rows)
+    if compiled(x, len(kernel)) and conv_depthwise.suits(x.shape[-2:], kernel, stride, padding, ones, out):
+        y = np.empty((*x.shape[:-2], *out), x.dtype)
+        planar = planes(x, x.shape[-2:])[:, None], np.ones((1, 1, *kernel), x.dtype), planes(y, out)[:, None]
+        conv_depthwise.convolve(*planar, np.empty(0, x.dtype), stride, padding, ones)
         return y
     source = reaching(x, kernel, stride, padding, ones, out, 0)
     y = np.zeros((*x.shape[: x.ndim - len(kernel)], *out), x.dtype)
@@ -198,12 +196,10 @@ def sum_pool(x: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, out: Ints
 def spread_windows(g: np.ndarray, kernel: Ints, stride: Ints, padding: Ints, spatial: Ints) -> np.ndarray:
     """Each element of g added to all of its window: the transpose of `sum_pool`."""
     out = g.shape[g.ndim - len(kernel) :]
-    if compiled(g, len(kernel)):
-        from chainrule.kernels import conv_depthwise_numba
-
-        x, taps = np.empty((*g.shape[:-2], *spatial), g.dtype), np.ones((prod(g.shape[:-2]), 1, *kernel), g.dtype)
-        rows = geometry(spatial, kernel, stride, padding, (1, 1), out)
-        share(conv_depthwise_numba.input_gradient, planes(g, out)[None], taps, planes(x, spatial)[None], np.empty(0, g.dtype), rows)
+    if compiled(g, len(kernel)) and conv_depthwise.suits(spatial, kernel, stride, padding, (1, 1), out):
+        x = np.empty((*g.shape[:-2], *spatial), g.dtype)
+        planar = planes(g, out)[:, None], np.ones((1, 1, *kernel), g.dtype), planes(x, spatial)[:, None]
+        conv_depthwise.input_gradient(*planar, np.empty(0, g.dtype), stride, padding, (1, 1))
         return x
     sizes = [max(n + p, (m - 1) * s + k) for n, p, m, s, k in zip(spatial, padding, out, stride, kernel, strict=True)]
     x = np.zeros((*g.shape[: g.ndim - len(kernel)], *sizes), g.dtype)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.batched import along
-from chainrule.kernels.compiled import loose, share
+from chainrule.kernels.compiled import share
 from chainrule.kernels.threads import in_blocks
 
 ndarray = np.ndarray
@@ -59,9 +59,9 @@ def scan(a: Any, dim: int, products: bool = False, back: bool = False) -> np.nda
     shape = sides(a.shape, dim)
     y = np.empty_like(a)
     if shape[2] == 1:
-        work(room().scan_rows, a.reshape(shape[:2]), loose(y.reshape(shape[:2])), products, back)
+        work(room().scan_rows, a.reshape(shape[:2]), y.reshape(shape[:2]), products, back)
     else:
-        work(room().scan, a.reshape(shape), loose(y.reshape(shape)), products, back)
+        work(room().scan, a.reshape(shape), y.reshape(shape), products, back)
     return y
 
 
@@ -199,7 +199,7 @@ def gather(a: Any, index: np.ndarray, dim: int) -> np.ndarray | None:
     if at is None:
         return None
     y = np.empty(index.shape, a.dtype)
-    work(room().gather, a.reshape(-1, a.shape[-1]), at, loose(y.reshape(-1, y.shape[-1])))
+    work(room().gather, a.reshape(-1, a.shape[-1]), at, y.reshape(-1, y.shape[-1]))
     return y
 
 
@@ -210,7 +210,7 @@ def scatter_add(a: Any, index: np.ndarray, source: Any, dim: int) -> bool:
     at = rows_of(index, a.shape, dim)
     if at is None or source.dtype is not a.dtype:
         return False
-    work(room().scatter_add, loose(a.reshape(-1, a.shape[-1])), at, np.ascontiguousarray(source).reshape(-1, source.shape[-1]))
+    work(room().scatter_add, a.reshape(-1, a.shape[-1]), at, np.ascontiguousarray(source).reshape(-1, source.shape[-1]))
     return True
 
 
@@ -220,7 +220,7 @@ def add_rows(a: Any, index: np.ndarray, source: Any) -> bool:
         return False
     if a.__class__ is not ndarray or a.dtype is not source.dtype or not a.flags.c_contiguous:
         return False
-    share(room().add_rows, loose(a), index, source, alone=source.size < SHARED)
+    share(room().add_rows, a, index, source, alone=source.size < SHARED)
     return True
 
 
@@ -235,7 +235,7 @@ def outer(a: Any, b: Any) -> np.ndarray | None:
     if (a.dtype is not F32 and a.dtype is not F64) or not a.flags.c_contiguous or not b.flags.c_contiguous:
         return None
     y = np.empty((a.size, b.size), a.dtype)
-    share(room().outer, a, b, loose(y), alone=size < SHARED)
+    share(room().outer, a, b, y, alone=size < SHARED)
     return y
 
 
@@ -244,7 +244,7 @@ def reversed_rows(a: Any) -> np.ndarray | None:
     if a.size < WORTH or not worth(a):
         return None
     y = np.empty_like(a)
-    work(room().reverse, a.reshape(-1, a.shape[-1]), loose(y.reshape(-1, a.shape[-1])))
+    work(room().reverse, a.reshape(-1, a.shape[-1]), y.reshape(-1, a.shape[-1]))
     return y
 
 
@@ -254,7 +254,7 @@ def triangle(a: Any, diagonal: int, lower: bool) -> np.ndarray | None:
         return None
     y, n = np.empty_like(a), a.shape[-1]
     share(
-        room().triangle, a.reshape(-1, n), loose(y.reshape(-1, n)), a.shape[-2], diagonal + 1 if lower else diagonal, lower,
+        room().triangle, a.reshape(-1, n), y.reshape(-1, n), a.shape[-2], diagonal + 1 if lower else diagonal, lower,
         alone=a.size < SHARED,
     )  # fmt: skip
     return y
@@ -264,7 +264,7 @@ def transposed(a: np.ndarray, y: np.ndarray) -> bool:
     """y = a, if a is a matrix that lies in memory by columns and y one by rows; whether that was done."""
     if a.ndim != 2 or a.dtype is not y.dtype or not y.flags.c_contiguous or not worth(a.T):
         return False
-    work(room().transpose, a.T, loose(y))
+    work(room().transpose, a.T, y)
     return True
 
 

@@ -11,6 +11,7 @@ from numba.extending import intrinsic
 
 from chainrule.kernels.compile_numba import claim, finish, kernel, wait
 from chainrule.kernels.compile_vectors_numba import LANES, OF, fill, load, store
+from chainrule.kernels.handover_numba import invite
 
 GROUP = 16  # rows to a piece of work
 PIECE, ROW = 1 << 16, 1 << 12  # elements to a piece of a sum, and of them those that are added up in their own type
@@ -49,6 +50,7 @@ def largest(context, a):
 @kernel("(f4[:, ::1], f4[::1], f4, i8[::1])")
 def extremum(x, y, sign, turns):
     """The largest of each row (sign 1) or the smallest (-1); NaN if there is one."""
+    invite(turns)
     rows, n = x.shape
     i = claim(turns, 0)
     while i * GROUP < rows:
@@ -76,6 +78,7 @@ def extremum(x, y, sign, turns):
 @kernel("(f4[::1], f4[::1], i8, f4, f8[::1], i8[::1])")
 def totals(x, z, which, center, parts, turns):
     """The sum over each piece of x (which: 0), or of the squares of x - center (1) or x - z (2)."""
+    invite(turns)
     n = len(x)
     i = claim(turns, 0)
     while i < len(parts):
@@ -102,6 +105,7 @@ def totals(x, z, which, center, parts, turns):
 @kernel("(f4[:, ::1], f4[::1], i8[::1])", "(f8[:, ::1], f8[::1], i8[::1])")
 def product(x, y, turns):
     """The product of each row."""
+    invite(turns)
     rows, n = x.shape
     i = claim(turns, 0)
     while i * GROUP < rows:
@@ -118,6 +122,7 @@ def product(x, y, turns):
 @kernel("(f4[:, :, ::1], f4[:, ::1], i8[:, ::1], f4, i8[::1])", "(f8[:, :, ::1], f8[:, ::1], i8[:, ::1], f8, i8[::1])")
 def extremum_at(x, y, place, sign, turns):
     """The largest (sign 1) or smallest (-1) along n, and where the first of them is; NaN counts as either."""
+    invite(turns)
     outer, n, inner = x.shape
     spans = (inner + SPAN - 1) // SPAN
     i = claim(turns, 0)
@@ -143,6 +148,7 @@ def extremum_at(x, y, place, sign, turns):
 @kernel("(f4[:, ::1], f4[:, ::1], b1, b1, i8[::1])", "(f8[:, ::1], f8[:, ::1], b1, b1, i8[::1])", fast=False)
 def scan_rows(x, y, products, back, turns):
     """Running sums (or products) of each row, from its end if `back`; accumulated in double precision, four rows at a time."""
+    invite(turns)
     rows, n = x.shape
     first, step = (n - 1, -1) if back else (0, 1)
     begin = 1.0 if products else 0.0
@@ -184,6 +190,7 @@ def scan_rows(x, y, products, back, turns):
 @kernel("(f4[:, :, ::1], f4[:, :, ::1], b1, b1, i8[::1])", "(f8[:, :, ::1], f8[:, :, ::1], b1, b1, i8[::1])", fast=False)
 def scan(x, y, products, back, turns):
     """Running sums (or products) along n, as `scan_rows`."""
+    invite(turns)
     outer, n, inner = x.shape
     spans = (inner + SPAN - 1) // SPAN
     totals = np.empty(SPAN)
@@ -213,6 +220,7 @@ def scan(x, y, products, back, turns):
 @kernel("(f4[:, ::1], i8[:, ::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], i8[:, ::1], f8[:, ::1], i8[::1])")
 def gather(x, index, y, turns):
     """y[o, j] = x[o, index[o, j]]; an index of one row is for all. No index is negative or too large."""
+    invite(turns)
     rows, m = y.shape
     i = claim(turns, 0)
     while i * GROUP < rows:
@@ -228,6 +236,7 @@ def gather(x, index, y, turns):
 @kernel("(f4[:, ::1], i8[:, ::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], i8[:, ::1], f8[:, ::1], i8[::1])")
 def scatter_add(y, index, x, turns):
     """y[o, index[o, j]] += x[o, j]; an index of one row is for all. No index is negative or too large."""
+    invite(turns)
     rows, m = x.shape
     i = claim(turns, 0)
     while i * GROUP < rows:
@@ -243,6 +252,7 @@ def scatter_add(y, index, x, turns):
 @kernel("(f4[:, ::1], i8[::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], i8[::1], f8[:, ::1], i8[::1])")
 def add_rows(y, index, x, turns):
     """y[index[k]] += x[k], by spans of columns. No index is negative or too large."""
+    invite(turns)
     columns = y.shape[1]
     spans = (columns + SPAN - 1) // SPAN
     i = claim(turns, 0)
@@ -259,6 +269,7 @@ def add_rows(y, index, x, turns):
 @kernel("(f4[::1], f4[::1], f4[:, ::1], i8[::1])", "(f8[::1], f8[::1], f8[:, ::1], i8[::1])")
 def outer(a, b, y, turns):
     """y[i, j] = a[i] * b[j]."""
+    invite(turns)
     rows = len(a)
     i = claim(turns, 0)
     while i * GROUP < rows:
@@ -285,6 +296,7 @@ def turned(context, a):
 @kernel("(f4[:, ::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], f8[:, ::1], i8[::1])")
 def reverse(x, y, turns):
     """y[i, j] = x[i, n - 1 - j]."""
+    invite(turns)
     rows, n = x.shape
     i = claim(turns, 0)
     while i * GROUP < rows:
@@ -303,6 +315,7 @@ def reverse(x, y, turns):
 @kernel("(f4[:, ::1], f4[:, ::1], i8, i8, b1, i8[::1])", "(f8[:, ::1], f8[:, ::1], i8, i8, b1, i8[::1])")
 def triangle(x, y, height, first, lower, turns):
     """y = x in the lower or upper triangles of matrices of so many rows, zero elsewhere; row 0 changes over at column `first`."""
+    invite(turns)
     rows, n = x.shape
     i = claim(turns, 0)
     while i * GROUP < rows:
@@ -321,6 +334,7 @@ def triangle(x, y, height, first, lower, turns):
 @kernel("(f4[:, ::1], f4[:, ::1], i8[::1])", "(f8[:, ::1], f8[:, ::1], i8[::1])")
 def transpose(x, y, turns):
     """y = x.T, by bands of rows, each read in order; tiles of a band are turned round in a buffer."""
+    invite(turns)
     rows, columns = x.shape
     tile = np.empty((TILE, TILE), x.dtype)
     i = claim(turns, 0)
@@ -348,6 +362,7 @@ def transpose(x, y, turns):
 @kernel("(f4[:, ::1], f4[:, ::1], i8[:, ::1], f4, i8[::1])", "(f8[:, ::1], f8[:, ::1], i8[:, ::1], f8, i8[::1])")
 def best(x, y, place, sign, turns):
     """The k largest (sign 1) or smallest (-1) of each row in order, and where they are; NaN is larger than all, equal ones keep order."""
+    invite(turns)
     rows, n = x.shape
     k = y.shape[1]
     i = claim(turns, 0)

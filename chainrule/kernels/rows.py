@@ -13,17 +13,14 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels import compiled as compiled_kernels
-from chainrule.kernels.compiled import loose
+from chainrule.kernels import compiled as compiled_kernels, small
 from chainrule.kernels.memory import keep_freed
 from chainrule.kernels.threads import in_blocks
 
 F32 = np.dtype(np.float32)
 WORTH, SHARED = 1 << 14, 1 << 17  # elements from which Numba is worth its import, and waking other threads
 _max, _min, _dot = np.maximum.reduce, np.minimum.reduce, np.dot
-LOWEST, HIGHEST = -7.0, 9.0  # logarithms of sums between which float32 keeps the last bits of a log-probability
 _ones: dict[bool, dict] = {True: {}, False: {}}  # whether of float32, and of which length
-FEW, LEAST, MOST = 64, 1e-15, 1e15  # rows up to which lists are faster; sums of exponentials from which softmax loses nothing
 
 
 def ones(n: int, dtype: np.dtype) -> np.ndarray:
@@ -40,14 +37,6 @@ def ones(n: int, dtype: np.dtype) -> np.ndarray:
 def sums(a: np.ndarray) -> np.ndarray:
     """The sum of each row; BLAS gets no matrix that it would share out among threads of its own."""
     return _dot(a, ones(a.shape[1], a.dtype)) if a.size <= 1 << 13 else np.einsum("ij->i", a)
-
-
-def between(a: np.ndarray, low: float, high: float) -> bool:
-    """Whether all of a few numbers are; where a NaN is among them, either answer will do."""
-    if a.size > FEW:
-        return bool(_min(a) > low and _max(a) < high)
-    numbers = a.tolist()
-    return low < min(numbers) and max(numbers) < high
 
 
 def block(d: int) -> int:
@@ -78,22 +67,31 @@ def softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     if y is None and a.size >= WORTH:
         y = np.empty_like(a)
         if compiled(a):
-            run("softmax", a, loose(y))
+            run("softmax", a, y)
         else:
             in_rows(lambda s: softmax(a[s], y[s]), a)
         return y
     token = silence()
     try:
         y = np.exp(a, y)
-        total = sums(y)
-        if not between(total, LEAST, MOST):
+        if not scaled(y):
             np.subtract(a, _max(a, 1, None, None, True), y)
             np.exp(y, y)
-            total = sums(y)
-        y /= total[:, None]
+            y /= sums(y)[:, None]
     finally:
         restore(token)
     return y
+
+
+def scaled(y: np.ndarray) -> bool:
+    """Divide exponentials by the sums of their rows, if these show that nothing was lost; else y is spoiled."""
+    if y.dtype is F32:
+        return small.scale_exponentials(y)
+    total = sums(y)
+    if not small.between(total, small.LEAST, small.MOST):
+        return False
+    y /= total[:, None]
+    return True
 
 
 def unsoftmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -101,28 +99,17 @@ def unsoftmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np
     if out is None and y.size >= WORTH:
         out = np.empty_like(y)
         if compiled(y):
-            run("unsoftmax", np.ascontiguousarray(g), y, loose(out))
+            run("unsoftmax", np.ascontiguousarray(g), y, out)
         else:
             in_rows(lambda s: unsoftmax(g[s], y[s], out[s]), y)
+        return out
+    if y.dtype is F32 and g.flags.c_contiguous:
+        out = np.empty_like(y)
+        small.unsoftmax(g, y, out)
         return out
     out = np.subtract(g, np.vecdot(g, y)[:, None], out)
     out *= y
     return out
-
-
-def log_sums(a: np.ndarray, y: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """log(sum(exp(a))) of each row, and what was subtracted from the row before (a column; None: nothing). y is room for a copy.
-
-    Callers silence NumPy's warnings.
-    """
-    y = np.exp(a, y)
-    logs = np.log(sums(y))
-    if between(logs, LOWEST, HIGHEST):
-        return logs, None
-    top = _max(a, 1, None, None, True)
-    np.subtract(a, top, y)
-    np.exp(y, y)
-    return np.log(sums(y)), top
 
 
 def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
@@ -130,32 +117,30 @@ def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     if y is None and a.size >= WORTH:
         y = np.empty_like(a)
         if compiled(a):
-            run("log_softmax", a, loose(y))
+            run("log_softmax", a, y)
         else:
             in_rows(lambda s: log_softmax(a[s], y[s]), a)
         return y
-    y = np.empty_like(a) if y is None else y
     token = silence()
     try:
-        logs, top = log_sums(a, y)
-        if top is not None:
-            a = np.subtract(a, top, y)
-        return np.subtract(a, logs[:, None], y)
+        y = np.exp(a, y)
+        if not without_logs(a, y):
+            np.subtract(a, _max(a, 1, None, None, True), y)
+            y -= np.log(sums(np.exp(y)))[:, None]
     finally:
         restore(token)
+    return y
 
 
-def picked_losses(a: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """The logarithms of `softmax` at `places`, one in each row, without the others."""
-    if a.size >= WORTH:
-        return log_softmax(a)[places]
-    token = silence()
-    try:
-        logs, top = log_sums(a)
-        found = a[places] - logs
-        return found if top is None else found - top[:, 0]
-    finally:
-        restore(token)
+def without_logs(a: np.ndarray, y: np.ndarray) -> bool:
+    """Make y, the exponentials of a, a less the logarithms of their sums, if these show that nothing was lost; else y is spoiled."""
+    if y.dtype is F32:
+        return small.subtract_logs(a, y)
+    logs = np.log(sums(y))
+    if not small.between(logs, small.LOG_LEAST, small.LOG_MOST):
+        return False
+    np.subtract(a, logs[:, None], y)
+    return True
 
 
 def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -163,13 +148,16 @@ def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -
     if out is None and y.size >= WORTH:
         out = np.empty_like(y)
         if compiled(y):
-            run("unlog_softmax", np.ascontiguousarray(g), y, loose(out))
+            run("unlog_softmax", np.ascontiguousarray(g), y, out)
         else:
             in_rows(lambda s: unlog_softmax(g[s], y[s], out[s]), y)
         return out
     out = np.exp(y, out)
+    if y.dtype is F32 and g.flags.c_contiguous:
+        small.unlog_softmax(g, out)
+        return out
     out *= sums(g)[:, None]
     return np.subtract(g, out, out)
 
 
-__all__ = ["WORTH", "block", "compiled", "log_softmax", "ones", "picked_losses", "run", "softmax", "sums", "unlog_softmax", "unsoftmax"]
+__all__ = ["WORTH", "block", "compiled", "log_softmax", "ones", "run", "softmax", "sums", "unlog_softmax", "unsoftmax"]

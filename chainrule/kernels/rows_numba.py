@@ -11,6 +11,7 @@ from numba import njit
 
 from chainrule.kernels.compile_numba import claim, finish, inlined, inner, kernel, wait
 from chainrule.kernels.elementwise_numba import exp_of
+from chainrule.kernels.handover_numba import invite
 
 PIECE = 1 << 13  # elements to a piece of work
 F32 = np.float32
@@ -75,6 +76,7 @@ def total(a):
 
 @kernel("(f4[:, ::1], f4[:, ::1], i8[::1])")
 def softmax(x, y, turns):
+    invite(turns)
     n, d = x.shape
     group = max(1, PIECE // d)
     i = claim(turns, 0)
@@ -92,6 +94,7 @@ def softmax(x, y, turns):
 
 @kernel("(f4[:, ::1], f4[:, ::1], i8[::1])")
 def log_softmax(x, y, turns):
+    invite(turns)
     n, d = x.shape
     group = max(1, PIECE // d)
     i = claim(turns, 0)
@@ -125,6 +128,7 @@ def log_back(g, y, s, out):
 
 @kernel("(f4[:, ::1], f4[:, ::1], f4[:, ::1], i8[::1])")
 def unsoftmax(g, y, out, turns):
+    invite(turns)
     n, d = y.shape
     group = max(1, PIECE // d)
     i = claim(turns, 0)
@@ -138,6 +142,7 @@ def unsoftmax(g, y, out, turns):
 
 @kernel("(f4[:, ::1], f4[:, ::1], f4[:, ::1], i8[::1])")
 def unlog_softmax(g, y, out, turns):
+    invite(turns)
     n, d = y.shape
     group = max(1, PIECE // d)
     i = claim(turns, 0)

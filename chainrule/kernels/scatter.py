@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.kernels import reductions
+from chainrule.kernels import reductions, small
 
 FULL = slice(None)
+F32, I64 = dtypes.float32.numpy, dtypes.int64.numpy
 KEPT = 1 << 12  # elements of indices whose surroundings are worth remembering
 FEW = 64  # up to so many elements the calls cost more than what they do
 NARROW = (dtypes.float16.numpy, dtypes.bfloat16.numpy)  # NumPy has no indexed loops for them, and sums are better in float32
@@ -72,10 +73,20 @@ def mesh(index: np.ndarray, dim: int) -> tuple:
 
 def gather(a: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     """`y[i, j, k] = a[i, j, index[i, j, k]]` (dim 2)."""
-    if not index.size:
+    size = index.size
+    if not size:
         return np.empty(index.shape, a.dtype)
-    if index.size <= KEPT and index.ndim == a.ndim > 0 and a.size <= 8 * index.size:
-        step, others = starts(a.shape, index.shape, dim)
+    if size <= KEPT and index.ndim == a.ndim > 0 and a.size <= 8 * size:
+        shape = index.shape
+        step, others = starts(a.shape, shape, dim)
+        if a.dtype is F32 and index.dtype is I64:
+            y = np.empty(shape, F32)
+            try:
+                small.take_at(a, index, others, step, y)
+            except TypeError:  # they are not contiguous
+                pass
+            else:
+                return y
         return a.take((index if step == 1 else index * step) + others)
     found = reductions.gather(a, index, dim)
     if found is not None:
@@ -92,6 +103,13 @@ def scatter_into(a: np.ndarray, index: np.ndarray, source: Any, dim: int, ufunc:
     if ufunc is not None and index.size <= KEPT and index.ndim == a.ndim > 0 and a.flags.c_contiguous and a.itemsize > 2:
         if source.__class__ is np.ndarray and source.shape == index.shape:
             step, others = starts(a.shape, index.shape, dim)
+            if ufunc is np.add and a.dtype is F32 and index.dtype is I64:
+                try:
+                    small.add_at(index, others, step, source, a)
+                except TypeError:  # they are not contiguous
+                    pass
+                else:
+                    return
             ufunc.at(a.reshape(-1), ((index if step == 1 else index * step) + others).reshape(-1), source.reshape(-1))
             return
     if isinstance(source, np.ndarray) and source.ndim and source.shape != index.shape:

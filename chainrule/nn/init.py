@@ -11,7 +11,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from chainrule._core import modes
 from chainrule.autograd.grad_mode import no_grad
+from chainrule.ops.overrides import overridden
 from chainrule.tensor import Tensor
 
 __all__ = [
@@ -44,12 +46,32 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return GAINS[nonlinearity]
 
 
+def overridable(function: Callable) -> Callable:
+    """Make `function(tensor, ...)` one that modes and subclasses can override; as PyTorch does, they get all arguments by name."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if modes.state.busy:
+            from inspect import signature
+
+            given = signature(function).bind(*args, **kwargs)
+            given.apply_defaults()
+            done, value = overridden(call, (), dict(given.arguments), (given.arguments["tensor"],))
+            if done:
+                return value
+        return function(*args, **kwargs)
+
+    return call
+
+
+@overridable
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Draw from the uniform distribution on [a, b)."""
     with no_grad():
         return tensor.uniform_(a, b, generator=generator)
 
 
+@overridable
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Draw from the normal distribution."""
     with no_grad():
@@ -102,6 +124,7 @@ def reject_uniform(tensor: Tensor, mean: float, std: float, a: float, b: float, 
     return tensor if values is tensor else tensor.copy_(values)
 
 
+@overridable
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one value."""
     with no_grad():
@@ -189,6 +212,7 @@ def kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
+@overridable
 def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Tensor:
     """He's: uniform with variance gain² / fan; `a` is the slope of leaky_relu."""
     if 0 in tensor.shape:

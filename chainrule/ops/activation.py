@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels.elementwise import COMPILED, MANY, ONES, clip, compiled, one_pass, select, whole
+from chainrule.kernels.elementwise import COMPILED, ONES, clip, compiled, one_pass, select, whole
 from chainrule.ops.pointwise import exp, log1p, tanh, where
 from chainrule.ops.pointwise_form import pointwise
 from chainrule.ops.primitive import conjugate as conj, general
@@ -15,6 +15,7 @@ from chainrule.ops.special import erf, sigmoid
 
 SQRT_HALF, INVERSE_SQRT_2PI, SQRT_2_OVER_PI = 0.7071067811865476, 0.3989422804014327, 0.7978845608028654
 ndarray, F32, TWENTY = np.ndarray, np.dtype(np.float32), np.full((), 20, np.float32)
+POSITIVE = {d: (np.zeros((), d), np.full((), np.inf, d)) for d in (F32, np.dtype(np.float64))}  # faster bounds than Python's numbers
 CUBIC = 0.044715  # of the tanh form of gelu
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
@@ -22,11 +23,12 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 @whole
 def positive_part(a: Any) -> Any:
     """max(a, 0)."""
-    if a.size >= MANY:
+    if a.size >= COMPILED:
         y = compiled("relu", a)
         if y is not None:
             return y
-    return clip(a, 0, np.inf) if a.dtype.kind == "f" else np.maximum(a, a.dtype.type(0))
+    bounds = POSITIVE.get(a.dtype)
+    return np.maximum(a, a.dtype.type(0)) if bounds is None else clip(a, *bounds)
 
 
 relu = pointwise(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.primitive import edge_of
 from chainrule.tensor import Tensor, adopt, sync
 
+WORTH = 1 << 13  # elements that are better not copied
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
 LEAF_VIEW = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 
@@ -128,6 +130,8 @@ def inplace(function: Callable, name: str) -> Callable:
         recording = modes.grad_enabled()
         check_writable(self, recording)
         if (recording and (self.requires_grad or any([isinstance(v, Tensor) and v.requires_grad for v in args]))) or modes.local.duals:
+            if self._edge is not None and self._data.size >= WORTH and alone(self):
+                return exchange(self, function(snapshot(self, False), *args, **kwargs))
             return overwrite(self, function(snapshot(self), *args, **kwargs))
         return overwrite(self, function(self, *args, **kwargs))
 
@@ -135,11 +139,65 @@ def inplace(function: Callable, name: str) -> Callable:
     return method
 
 
-def snapshot(t: Tensor) -> Tensor:
+def alone(t: Tensor) -> bool:
+    """Whether nothing but t looks into its memory, so that it may as well go on in other memory."""
+    if t._base is not None or modes.state.busy or t._data.__class__ is not np.ndarray or not t._data.flags.c_contiguous:
+        return False
+    return references(t) == LONE[0] and (t._data.base is None or (plain(t._data.base) and base_references(t) == LONE[1]))
+
+
+def plain(a: Any) -> bool:
+    return a.__class__ is np.ndarray and a.base is None
+
+
+def references(t: Any) -> int:
+    return getrefcount(t._data)
+
+
+def base_references(t: Any) -> int:
+    return getrefcount(t._data.base)
+
+
+def lone_references() -> tuple[int, int]:
+    """What these two say of an array that nobody else holds, and of one of which such an array is a view; Pythons differ."""
+    t = adopt(Tensor, np.empty(2).reshape(1, 2))
+    return references(t), base_references(t)
+
+
+LONE = lone_references()
+
+
+def exchange(target: Tensor, result: Tensor) -> Tensor:
+    """`overwrite` of a target that is `alone`: result's memory becomes its own, if it is fresh, and who saved the old one keeps that."""
+    data, node = target._data, result._edge
+    if not (isinstance(node, Node) and fresh(result, node, data)):
+        target._data = data.copy()
+        return overwrite(target, result)
+    from chainrule.autograd.views import rebase
+
+    target._data = value = result._data
+    versions = target._versions
+    versions[0] += 1
+    rebase(target, edge_of(result))
+    if any([v is value for v in node.saved]):  # what changes target from now on changes what the node saved
+        pairs = zip(node.guards[::2], node.guards[1::2], strict=True)
+        node.guards = tuple([v for c, n in pairs for v in ((versions, versions[0]) if c is result._versions else (c, n))])
+    return target
+
+
+def fresh(t: Tensor, node: Node, model: np.ndarray) -> bool:
+    """Whether t's array is like the model, no view, and held by nothing but t and the node that made it."""
+    if t._data.__class__ is not np.ndarray or t._data.dtype is not model.dtype or t._data.shape != model.shape:
+        return False
+    holders = sum([v is t._data for v in node.saved])
+    return t._data.base is None and t._data.flags.c_contiguous and references(t) == LONE[0] + holders
+
+
+def snapshot(t: Tensor, copied: bool = True) -> Tensor:
     """t as it was before an in-place op: its values copied, so that rules may save them, and its history."""
     if t._base is not None:
         sync(t)
-    old = adopt(Tensor, t._data.copy())
+    old = adopt(Tensor, t._data.copy() if copied else t._data)
     old._edge, old._tracked = t._edge, t._tracked
     if modes.state.busy and modes.local.duals:
         from chainrule.autograd.pushforward import copy_tangents

@@ -119,9 +119,10 @@ def normalized(op: Primitive, input: Tensor, weight: Any, bias: Any, plan: Any, 
     """`op` of tensors of one type, with the means, variances and inverse deviations that it used (arrays, in the shape of the view)."""
     a, w, b = input._data, None if weight is None else weight._data, None if bias is None else bias._data
     narrow = a.dtype in NARROW
-    x, scale, shift = (v if v is None else v.astype(np.float32) for v in (a, w, b)) if narrow else (a, w, b)
+    x, scale, shift = [v if v is None else v.astype(np.float32) for v in (a, w, b)] if narrow else (a, w, b)
     y, mean, variance, rstd = (composed if state.levels else kernels.forward)(x, scale, shift, plan, eps)
-    y = (y.astype(a.dtype) if narrow else y).reshape(a.shape)
+    y = y.astype(a.dtype) if narrow else y
+    y = y if y.shape == a.shape else y.reshape(a.shape)
     if state.busy or narrow:
         return op.record((input, weight, bias), (a, w, b), (mean, rstd, plan, eps), y), mean, variance, rstd
     t = adopt(Tensor, y)

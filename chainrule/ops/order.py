@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.kernels import reductions
+from chainrule.kernels import reductions, small
 from chainrule.kernels.scatter import gather, mesh
 from chainrule.ops.primitive import Primitive, general, linear
 from chainrule.ops.reduce import keep, widened
@@ -33,6 +33,7 @@ def place(a: Any, index: Any, shape: tuple, dim: int) -> Any:
 
 # One element of each row
 
+F32 = np.dtype(np.float32)
 MANY = 1 << 12  # elements from which it is worth not to sort them all
 
 
@@ -153,9 +154,11 @@ def topk(a: Any, k: int, dim: int, largest: bool) -> Any:
     if found is not None:
         return found
     n = a.shape[dim]
-    if a.size < reductions.FEW and largest and dim == a.ndim - 1 and k and a.__class__ is np.ndarray and a.itemsize > 2:
-        index = n - 1 - a[..., ::-1].argsort(dim, "stable")[..., : -k - 1 : -1]
-        return gather(a, index, dim), index
+    if a.size < reductions.FEW and largest and dim == a.ndim - 1 and k and a.dtype is F32 and a.flags.c_contiguous:
+        shape = (*a.shape[:-1], k)
+        y, index = np.empty(shape, F32), np.empty(shape, np.int64)
+        small.largest(*[v if v.ndim == 2 else v.reshape(-1, v.shape[-1]) for v in (a, y, index)])
+        return y, index
     if n > 256 and k < n // 8 and not (a.dtype.kind == "f" and np.isnan(a).any()):
         wide = widened(a)
         some = np.argpartition(wide, n - k if largest else k, dim)

@@ -140,3 +140,28 @@ def public(function: Callable) -> Any:
     shown: Any = call
     shown.shown = call
     return call
+
+
+def shortcut(quick: Callable) -> Callable[[Any], Any]:
+    """For a public function with a shorter way: calls that give just the arguments of `quick` try it first.
+
+    `quick` gets what it is given unchecked, while no mode is on, and answers None to what it is not for.
+    """
+    from functools import wraps
+
+    state, names = modes.state, quick.__code__.co_varnames[: quick.__code__.co_argcount]
+    count, known = len(names), frozenset(names)
+
+    def decorate(function: Any) -> Callable:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if len(args) + len(kwargs) == count and not state.busy and (not kwargs or known.issuperset(kwargs)):
+                result = quick(*args, **kwargs)
+                if result is not None:
+                    return result
+            return function(*args, **kwargs)
+
+        function.shown = call
+        return call
+
+    return decorate

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule.kernels import reductions
-from chainrule.kernels.elementwise import MANY, SCATTERED, blockwise, copy as copy_into, select as choose
+from chainrule.kernels.elementwise import MANY, MASKS, SCATTERED, blockwise, copy as copy_into, select as choose
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.primitive import Primitive, linear
 from chainrule.ops.shape import Layout, as_strided, cast, diagonal, expand, reshape, select, slice_dim, unexpand
@@ -77,6 +77,12 @@ def remembered(rows: int, columns: int, diagonal: int) -> np.ndarray:
     return np.tri(rows, columns, diagonal, dtype=bool)
 
 
+@lru_cache(16)
+def bits(rows: int, columns: int, diagonal: int, word: np.dtype) -> np.ndarray:
+    """All bits of the elements in the lower triangle."""
+    return -remembered(rows, columns, diagonal).astype(word)
+
+
 def below(shape: tuple, diagonal: int) -> np.ndarray:
     """Where matrices have their lower triangles."""
     *_, rows, columns = shape
@@ -101,8 +107,9 @@ def keep(a: Any, where: np.ndarray, inside: bool) -> np.ndarray:
 @linear(a=lambda g, diagonal: tril(g, diagonal))
 def tril(a: Any, diagonal: int) -> Any:
     """The lower triangles of matrices, up to `diagonal`; zeros above."""
-    if a.size < SCATTERED:
-        return kept(a, remembered(*a.shape[-2:], diagonal))
+    word = MASKS.get(a.itemsize)
+    if a.size < SCATTERED and word is not None:
+        return (a.view(word) & bits(*a.shape[-2:], diagonal, word)).view(a.dtype)
     y = reductions.triangle(a, diagonal, True)
     if y is not None:
         return y

@@ -396,8 +396,12 @@ def clamp(a: Any, min: Any, max: Any) -> Any:
     """Bounded by Python numbers, either of which can be None."""
     number = a.dtype.type
     if a.dtype.kind == "f":
-        limits = number(-np.inf if min is None else min), number(np.inf if max is None else max)
-        return clip(a, *limits) if a.size < MANY else blockwise(clip, a, *limits)
+        low, high = -np.inf if min is None else min, np.inf if max is None else max
+        if a.size >= COMPILED and low == low and high == high:
+            y = compiled("clip", a, float(low), float(high))
+            if y is not None:
+                return y
+        return clip(a, number(low), number(high)) if a.size < MANY else blockwise(clip, a, number(low), number(high))
     if min is not None:
         a = np.maximum(a, number(min))
     return a if max is None else np.minimum(a, number(max))

@@ -57,7 +57,8 @@ class Pointwise(Primitive):
         self.scalar_nodes: Any = (None, None)
         if self.differentiable:
             self.add_twins(self.node)
-            self.scalar_nodes = tuple([n and self.add_twins(self.subnode(self.node, n)) for n in scalar_nodes])
+            subnodes = [n and self.subnode(self.node, n, visible=(1 - i,)) for i, n in enumerate(scalar_nodes)]  # a number has no edge
+            self.scalar_nodes = tuple([n and self.add_twins(n) for n in subnodes])
         if count < 3 and result != "any":
             self.function: Any = self.compile_function(operator=False)
             self.operator: Any = self.compile_function(operator=True)

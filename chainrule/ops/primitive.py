@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes, modes
-from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, as_function, next_sequence
+from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, next_sequence
 from chainrule.kernels.batched import Batched
-from chainrule.kernels.elementwise import MANY, blockwise, in_one_pass
+from chainrule.kernels.elementwise import COMPILED, MANY, blockwise, in_one_pass
 from chainrule.tensor import Tensor, adopt, sync
 
 ndarray = np.ndarray
@@ -47,14 +47,6 @@ class RecordedNode(Node):
 
     __slots__ = ()
     primitive: Primitive
-
-    @property
-    def next_functions(self) -> tuple:
-        """Edges of inputs that can need a gradient: not those of indices and masks."""
-        prim = self.primitive
-        if not prim.rules or prim.variadic is True:
-            return super().next_functions
-        return tuple([as_function(edge) for name, edge in zip(prim.inputs, self.edges, strict=True) if name in prim.rules])
 
     def unpack(self, tracked: bool) -> tuple:
         saved = self.saved
@@ -113,6 +105,9 @@ class MultiNode(RecordedNode):
     """A node of a primitive with several outputs."""
 
     __slots__ = ("width", "outputs")
+
+    def outputs_shown(self) -> int:
+        return max([i + 1 for i, (_, dtype) in enumerate(self.outputs) if dtype in INEXACT], default=1)
 
     def materialize(self, g: list, create: bool) -> Any:
         """Zeros where no cotangent arrived; None if none did."""
@@ -233,13 +228,15 @@ class Primitive:
         base = MultiNode if len(outputs) > 1 or variadic == "outputs" else RecordedNode
         namespace = {"__slots__": (), "primitive": self, "saves": self.saves, "__module__": "builtins"}
         namespace["frees"] = bool(self.carriers.intersection(self.saves))
+        if rules and variadic is not True and len(rules) < self.arity:
+            namespace["visible"] = tuple([i for i, n in enumerate(inputs) if n in rules])
         if self.differentiable:
             namespace["vjp"] = self.compile_vjp(conj=False)
         self.node: Any = type(node or node_name(name), (base,), namespace)
 
     def compile_vjp(self, conj: bool) -> Any:
         """The node's `vjp(g, saved)` with its rules written out, one expression an input."""
-        scope = {"restore": restore, "conjugate": conjugate, "ndarray": ndarray, "MANY": MANY}
+        scope = {"restore": restore, "conjugate": conjugate, "ndarray": ndarray, "MANY": MANY, "COMPILED": COMPILED}
         scope |= {"blockwise": blockwise, "in_one_pass": in_one_pass}
         return postponed("vjp", f"of {self.name}", "node, g, saved", "node, g, saved", lambda: self.vjp_lines(conj, scope), scope)
 
@@ -280,8 +277,10 @@ class Primitive:
         if getattr(rule, "whole", False):
             return expression
         one_pass = getattr(rule, "one_pass", None)
-        way = "blockwise(" if one_pass is None else f"in_one_pass({one_pass!r}, "
-        return f"({expression} if few else {way}lambda {given}: {expression}, {given}))"
+        if one_pass is None:
+            return f"({expression} if few else blockwise(lambda {given}: {expression}, {given}))"
+        fewest = "g.__class__ is not ndarray or g.size < COMPILED"
+        return f"({expression} if {fewest} else in_one_pass({one_pass!r}, lambda {given}: {expression}, {given}))"
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}({', '.join(self.inputs)})>"

@@ -65,7 +65,7 @@ class Adam(Elementwise):
 
         return update
 
-    def compiled(self, group: dict, state: dict, step: float) -> tuple[str, tuple[float, ...]] | None:
+    def compiled(self, group: dict, step: float, fresh: bool) -> tuple[str, tuple[float, ...]] | None:
         if group["amsgrad"]:
             return None
         (beta1, beta2), lr = group["betas"], group["lr"]

@@ -36,26 +36,20 @@ class Separate(Optimizer):
             loss = with_grad(closure)
         before = modes.set_grad(bool(self.defaults.get("differentiable")))
         try:
-            jobs: list[kernels.Job] = []
-            for group in self.param_groups:
-                options = group if group.get("differentiable") else {name: plain(value) for name, value in group.items()}
-                for p in group["params"]:
-                    if p._grad is not None and (job := self.advance(options, p, p._grad)) is not None:
-                        jobs.append(job)
-            if sum([job.arrays[0].size for job in jobs]) >= kernels.WORTH:
-                kernels.run(jobs)
-            else:
-                for job in jobs:
-                    job.rule(*job.arrays)
+            self.advance_all([(group, [p for p in group["params"] if p._grad is not None]) for group in self.param_groups])
         finally:
             modes.set_grad(before)
         return loss
 
-    def advance(self, group: dict, p: Tensor, g: Tensor) -> kernels.Job | None:
-        """One parameter's step, or what a compiled kernel has to do for it, with all others in the end.
+    def advance_all(self, groups: list[tuple[dict, list[Tensor]]]) -> None:
+        """The step of each group's parameters, all of which have a gradient."""
+        for group, parameters in groups:
+            options = settled(group)
+            for p in parameters:
+                self.advance(options, p, p._grad)
 
-        `group` holds plain numbers where the user's holds tensors, unless the step is differentiable.
-        """
+    def advance(self, group: dict, p: Tensor, g: Tensor) -> None:
+        """One parameter's step; `group` holds plain numbers where the user's holds tensors, unless the step is differentiable."""
         raise NotImplementedError
 
 
@@ -76,8 +70,11 @@ class Elementwise(Separate):
         """The change at this `step` (1, 2, ...), as `update(p, g, *buffers)`. A buffer that is yet to be made is not in `state`."""
         raise NotImplementedError
 
-    def compiled(self, group: dict, state: dict, step: float) -> tuple[str, tuple[float, ...]] | None:
-        """The kernel in `kernels.optimizer_numba` for the same change, and its numbers; None if there is none."""
+    def compiled(self, group: dict, step: float, fresh: bool) -> tuple[str, tuple[float, ...]] | None:
+        """The kernel in `kernels.optimizer_numba` for the same change, and its numbers; None if there is none.
+
+        It depends on nothing else of the parameter than how many steps it took, and whether its buffers are `fresh`.
+        """
         return None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -89,7 +86,23 @@ class Elementwise(Separate):
             if isinstance(held, dict) and "step" in held and not isinstance(held["step"], Tensor):
                 held["step"] = scalar(float(held["step"]))  # written by an old PyTorch
 
-    def advance(self, group: dict, p: Tensor, g: Tensor) -> kernels.Job | None:
+    def advance_all(self, groups: list[tuple[dict, list[Tensor]]]) -> None:
+        if sum([p._data.size for _, parameters in groups for p in parameters]) < kernels.WORTH:
+            super().advance_all(groups)
+            return
+        jobs: list[kernels.Job] = []
+        for group, parameters in groups:
+            options, twins = settled(group), {}
+            for p in parameters:
+                if (job := self.advance(options, p, p._grad, twins)) is not None:
+                    jobs.append(job)
+        kernels.run(jobs)
+
+    def advance(self, group: dict, p: Tensor, g: Tensor, twins: dict | None = None) -> kernels.Job | None:
+        """One parameter's step, or what a compiled kernel has to do for it, with all others in the end.
+
+        `twins` has what `compiled` gave for this group, for each of its arguments; without it no kernel is asked for.
+        """
         names = self.buffers(group)
         state = self.state[p] if names or self.counts else {}
         if not state and (names or self.counts):
@@ -102,24 +115,27 @@ class Elementwise(Separate):
         if group.get("capturable"):
             raise AssertionError(f"If capturable=True, params and state_steps must be on supported devices: {CAPTURABLE_DEVICES}.")
         step = counted(state["step"]) if self.counts else 0.0
-        update, twin = adjusted(group, self.rule(group, state, step)), None
-        if not group.get("differentiable"):
-            twin = self.compiled(group, state, step)
-        for name in names:
-            if state.get(name) is None:
-                state[name] = wrap(np.zeros_like(p._data))
+        missing = [name for name in names if state.get(name) is None]
+        twin = update = None
+        if twins is not None and not group.get("differentiable"):
+            case = step, bool(missing)
+            twin = twins[case] if case in twins else twins.setdefault(case, self.compiled(group, *case))
+        if twin is None or missing:  # the rule looks for buffers that are yet to be made
+            update = adjusted(group, self.rule(group, state, step))
+        for name in missing:
+            state[name] = wrap(np.zeros_like(p._data))
         if group.get("differentiable"):
             for name in names:
                 state[name] = state[name].clone()  # what this step's graph saves, the next step will not touch
             update(*as_real(p, g, *[state[name] for name in names]))
             return None
-        p._versions[0] += 1
-        for name in names:
-            state[name]._versions[0] += 1
-        arrays = as_real(p._data, g._data, *[state[name]._data for name in names])
+        buffers = [state[name] for name in names]
+        for t in (p, *buffers):
+            t._versions[0] += 1
+        arrays = as_real(p._data, g._data, *[b._data for b in buffers])
         if twin is not None and kernels.alike(arrays):
-            return kernels.Job(*twin, arrays, update)
-        blockwise(update, arrays)
+            return kernels.Job(*twin, arrays)
+        blockwise(update or adjusted(group, self.rule(group, state, step)), arrays)
         return None
 
 
@@ -182,6 +198,11 @@ def with_grad(closure: Callable[[], Any]) -> Any:
         return closure()
     finally:
         modes.set_grad(before)
+
+
+def settled(group: dict) -> dict:
+    """A group's options with plain numbers for tensors, unless the step is differentiable."""
+    return group if group.get("differentiable") else {name: plain(value) for name, value in group.items()}
 
 
 def plain(value: Any) -> Any:

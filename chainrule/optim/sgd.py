@@ -66,9 +66,8 @@ class SGD(Elementwise):
 
         return update
 
-    def compiled(self, group: dict, state: dict, step: float) -> tuple[str, tuple[float, ...]] | None:
+    def compiled(self, group: dict, step: float, fresh: bool) -> tuple[str, tuple[float, ...]] | None:
         lr, momentum = group["lr"], group["momentum"]
         if momentum == 0:
             return "descend", (*sign_and_decay(group), lr)
-        first = state.get("momentum_buffer") is None
-        return "momentum", (*sign_and_decay(group), lr, momentum, 1 - group["dampening"], first, group["nesterov"])
+        return "momentum", (*sign_and_decay(group), lr, momentum, 1 - group["dampening"], fresh, group["nesterov"])

@@ -14,7 +14,8 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import next_sequence
 from chainrule.functions.arguments import require_tensor
-from chainrule.kernels import rows
+from chainrule.functions.scatter import out_of_bounds
+from chainrule.kernels import rows, small
 from chainrule.nn._functional.arguments import check_reduction, legacy, reduce_loss
 from chainrule.ops import loss as ops, pointwise as elements
 from chainrule.ops.overrides import public
@@ -25,9 +26,9 @@ from chainrule.ops.softmax import log_softmax
 from chainrule.tensor import Tensor, sync
 
 state = modes.state
-F32, F64, I64, U64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint64)
+F32, F64, I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 FAST = frozenset((F32, F64))
-_new, _max, _add = object.__new__, np.maximum.reduce, np.add.reduce
+_new, _add = object.__new__, np.add.reduce
 
 
 # Cross entropy, the eager path: a matrix of floats, one class number a row, the mean
@@ -56,19 +57,22 @@ def whole_rows(input: Tensor, target: Tensor) -> bool:
     a, classes = input._data, target._data
     if a.ndim != 2 or (a.dtype is not F32 and a.dtype is not F64) or classes.dtype is not I64 or classes.ndim != 1 or not a.size:
         return False
-    return len(classes) == len(a) and _max(classes.view(U64)) < a.shape[1]  # negative ones are huge
+    return len(classes) == len(a) and out_of_bounds(classes, a.shape[1]) is None
 
 
-def mean_of(losses: np.ndarray, edge: Any, target: Tensor, shape: tuple) -> Tensor:
-    """Minus the mean of the log-probabilities picked, which came from `edge` (None if that needs no gradient)."""
-    t = _new(Tensor)
-    t._data = np.asarray(_add(losses) / losses.dtype.type(-len(losses)))
+def mean_of(logs: np.ndarray, edge: Any, target: Tensor) -> Tensor:
+    """Minus the mean of each row's log-probability of its class; the logarithms came from `edge` (None if they need no gradient)."""
+    t, classes = _new(Tensor), target._data
+    if logs.dtype is F32 and logs.size < rows.WORTH and logs.flags.c_contiguous and classes.flags.c_contiguous:
+        t._data = np.array(small.mean_loss(logs, classes), F32)
+    else:
+        t._data = np.asarray(_add(logs[ops.arange(len(logs)), classes]) / logs.dtype.type(-len(logs)))
     t._versions, t._base, t._grad, t._edge, t._tracked = [0, 0], None, None, None, edge is not None
     if edge is not None:
         t._edge = node = _new(MeanNll)
         node.fix = node.extra = None
         node.made = ()
-        node.edges, node.saved, node.sequence = (edge, None, None), (target._data, None, -100, "mean", shape), next_sequence()
+        node.edges, node.saved, node.sequence = (edge, None, None), (classes, None, -100, "mean", logs.shape), next_sequence()
         versions = target._versions
         node.guards = (versions, versions[0])
     return t
@@ -76,20 +80,17 @@ def mean_of(losses: np.ndarray, edge: Any, target: Tensor, shape: tuple) -> Tens
 
 def mean_entropy(input: Tensor, target: Tensor) -> Tensor:
     """The mean cross entropy of the rows, recorded as the two nodes that it is."""
-    a, classes = input._data, target._data
-    n, shape = len(a), a.shape
+    a = input._data
     if input._base is not None:
         sync(input)
-    if not a.flags.c_contiguous:
-        a = np.ascontiguousarray(a)
+    y = rows.log_softmax(a if a.flags.c_contiguous else np.ascontiguousarray(a))
     if not input._tracked:
-        return mean_of(rows.picked_losses(a, (ops.arange(n), classes)), None, target, shape)
-    y = rows.log_softmax(a)
+        return mean_of(y, None, target)
     soft = _new(log_softmax.node)
     soft.fix = soft.extra = None
-    soft.made = shape
+    soft.made = a.shape
     soft.edges, soft.saved, soft.guards, soft.sequence = (input._edge or input,), (y, (1,)), (), next_sequence()
-    return mean_of(y[ops.arange(n), classes], soft, target, shape)
+    return mean_of(y, soft, target)
 
 
 def cross_entropy(
@@ -212,8 +213,7 @@ def nll_loss(
     ):  # fmt: skip
         if input._base is not None:
             sync(input)
-        a = input._data
-        return mean_of(a[ops.arange(len(a)), target._data], (input._edge or input) if input._tracked else None, target, a.shape)
+        return mean_of(input._data, (input._edge or input) if input._tracked else None, target)
     return nll_loss_any(input, target, weight, size_average, ignore_index, reduce, reduction)
 
 
@@ -259,7 +259,7 @@ def pick(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {legacy(target)}")
     numbers = target._data
     plain = numbers.__class__ is np.ndarray and numbers.dtype is I64 and numbers.size
-    if not plain or _max(numbers.view(U64), None) >= classes:
+    if not plain or out_of_bounds(numbers, classes) is not None:
         wrong = ((numbers < 0) | (numbers >= classes)) & (numbers != ignore_index)
         if wrong.any():
             raise IndexError(f"Target {numbers[wrong].flat[0]} is out of bounds.")
