@@ -54,8 +54,8 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.
 _SUBMODULES = (
     "nn", "optim", "linalg", "random", "distributions", "futures", "fx", "utils", "vision", "viz", "special", "fft", "signal", "masked",
     "_C", "_dynamo", "func", "functional", "overrides", "hub", "library", "return_types", "types", "testing", "serialization",
-    "accelerator", "amp", "backends", "compiler", "cpu", "cuda", "distributed", "jit", "mps", "multiprocessing", "profiler",
-    "quasirandom", "settings", "torch_version", "version", "xpu",
+    "accelerator", "amp", "backends", "compiler", "cpu", "cuda", "distributed", "jit", "mps", "multiprocessing", "onnx", "profiler",
+    "quasirandom", "settings", "storage", "torch_version", "version", "xpu",
 )  # fmt: skip
 _ROOMS = {  # functions of rooms that a first import need not pay for
     "serialization": "save load",
@@ -63,11 +63,14 @@ _ROOMS = {  # functions of rooms that a first import need not pay for
     "get_num_threads is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled set_deterministic_debug_mode "
     "set_float32_matmul_precision set_flush_denormal set_num_interop_threads set_num_threads set_warn_always use_deterministic_algorithms",
     "amp": "autocast GradScaler",
-    "amp.autocast_mode": "get_autocast_dtype is_autocast_cache_enabled is_autocast_enabled",
+    "amp.autocast_mode": "clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype is_autocast_cache_enabled "
+    "is_autocast_cpu_enabled is_autocast_enabled set_autocast_cache_enabled set_autocast_dtype set_autocast_enabled",
     "compiler": "compile",
     "cuda": "OutOfMemoryError",
     "func": "vmap",
-    "autograd.anomaly_mode": "is_anomaly_check_nan_enabled is_anomaly_enabled",
+    "autograd.anomaly_mode": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
+    "functions.checks": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_tensor_all_with "
+    "_check_type _check_value _check_with sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum",
     "functions.control": "cond while_loop",
     "random": "thread_safe_generator",
     "functions.fake_quantize": "fake_quantize_per_channel_affine fake_quantize_per_tensor_affine",

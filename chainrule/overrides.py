@@ -16,8 +16,8 @@ from chainrule.ops.overrides import candidates, dispatch, overridden
 from chainrule.tensor import Tensor
 
 __all__ = [
-    "BaseTorchFunctionMode", "TorchFunctionMode", "handle_torch_function", "has_torch_function", "is_tensor_like",
-    "is_tensor_method_or_property", "resolve_name", "wrap_torch_function",
+    "BaseTorchFunctionMode", "TorchFunctionMode", "handle_torch_function", "has_torch_function", "has_torch_function_unary",
+    "has_torch_function_variadic", "is_tensor_like", "is_tensor_method_or_property", "resolve_name", "wrap_torch_function",
 ]  # fmt: skip
 
 
@@ -29,6 +29,16 @@ def has_torch_function(relevant_args: Iterable[Any]) -> bool:
         False
     """
     return modes.local.overrides and bool(modes.local.function_modes or candidates(relevant_args))
+
+
+def has_torch_function_unary(obj: Any) -> bool:
+    """`has_torch_function` for one argument."""
+    return has_torch_function((obj,))
+
+
+def has_torch_function_variadic(*args: Any) -> bool:
+    """`has_torch_function` for these arguments."""
+    return has_torch_function(args)
 
 
 def handle_torch_function(public_api: Callable, relevant_args: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
@@ -184,7 +194,7 @@ def small_functions() -> Iterator[tuple[FunctionType, Callable]]:
 def exchange(function: FunctionType, shown: Callable) -> None:
     """Have modes asked before `function` runs; they see it as `shown`."""
     code, defaults = function.__code__, function.__kwdefaults__
-    original = FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
+    original = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     original.__kwdefaults__ = defaults
 
     def asked(args: tuple, kwargs: dict) -> Any:
@@ -196,7 +206,7 @@ def exchange(function: FunctionType, shown: Callable) -> None:
 
     exchanged.append((function, code, defaults))
     function.__kwdefaults__ = {**(defaults or {}), "_asked": asked}  # first, for another thread may call in between
-    function.__code__ = asking.__code__
+    function.__code__ = asking.__code__.replace(co_freevars=code.co_freevars)  # as many as its closure has; it looks at none
 
 
 def asking(*args: Any, _asked: Callable, **kwargs: Any) -> Any:

@@ -45,6 +45,7 @@ class Tensor:
     _leaf_hooks: Extra | None = None  # hooks on a leaf's AccumulateGrad node
     _accumulator: Any = None  # weak reference to that node, while somebody looks at it
     _inference = False
+    _lent = False  # a gradient in memory that somebody else has, too
     _restriction: str | None = None  # why this view may not be changed in place
     _retains = False
     _tangents: dict | None = None
@@ -69,6 +70,11 @@ class Tensor:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
+
+    @staticmethod
+    def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
+        """A leaf of class `cls` over the memory of `data`."""
+        return adopt(cls, data._data).requires_grad_(require_grad)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -178,10 +184,12 @@ class Tensor:
                 raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
-            if value._data.dtype != self._data.dtype:
+            extra = self._leaf_hooks
+            wanted = self.dtype if extra is None or extra.grad_dtype == () else extra.grad_dtype
+            if wanted not in (None, value.dtype):
                 raise RuntimeError(
                     f"attempting to assign a gradient with dtype '{dtypes.CPP[value.dtype]}' to a tensor with grad_dtype "
-                    f"'{dtypes.LEGACY[self.dtype]}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's "
+                    f"'{dtypes.LEGACY[wanted]}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's "
                     "dtype). You can set "
                     "the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with "
                     "caution. Diverging the dtypes of a tensor and its gradient may break downstream systems that assume they match."
@@ -196,6 +204,29 @@ class Tensor:
     @grad.deleter
     def grad(self) -> None:
         self._grad = None
+
+    @property
+    def grad_dtype(self) -> dtypes.dtype | None:
+        """The dtype of this leaf's gradient, its own unless it was set; None allows any."""
+        if self._tracked and self._edge is not None:
+            raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
+        extra = self._leaf_hooks
+        return self.dtype if extra is None or extra.grad_dtype == () else extra.grad_dtype
+
+    @grad_dtype.setter
+    def grad_dtype(self, value: dtypes.dtype | None) -> None:
+        grad = self.grad
+        if self._tracked and self._edge is not None:
+            raise RuntimeError("grad_dtype can only be set on leaf tensors.")
+        if value is not None and not isinstance(value, dtypes.dtype):
+            raise RuntimeError(f"grad_dtype must be a torch.dtype or None, but got {type(value).__name__}")
+        if value is not None and grad is not None and grad.dtype is not value:
+            raise RuntimeError(
+                f"Cannot set grad_dtype to '{dtypes.LEGACY[value]}' because there is already a gradient with dtype "
+                f"'{dtypes.CPP[grad.dtype]}'. Please clear the gradient (.grad = None) before changing grad_dtype, or ensure the new "
+                "grad_dtype matches the existing gradient's dtype."
+            )
+        self._leaf_extra().grad_dtype = value
 
     @property
     def data(self) -> Tensor:

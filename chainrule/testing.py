@@ -8,6 +8,7 @@ from __future__ import annotations
 import cmath
 import math
 import numbers
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,11 @@ import chainrule as torch
 
 __all__ = ["assert_allclose", "assert_close", "make_tensor"]
 
+OLD_NAME = (
+    "`torch.testing.assert_allclose()` is deprecated since 1.12 and will be removed in a future release. Please use "
+    "`torch.testing.assert_close()` instead. You can find detailed upgrade instructions in "
+    "https://github.com/pytorch/pytorch/issues/61844."
+)
 TOLERANCES = {  # (rtol, atol) for each dtype; types that are not here must agree exactly
     torch.float16: (1e-3, 1e-5),
     torch.bfloat16: (1.6e-2, 1e-5),
@@ -67,6 +73,7 @@ def assert_allclose(
     actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, equal_nan: bool = True, msg: str = ""
 ) -> None:
     """`assert_close` without the check of dtypes, by its old name."""
+    warnings.warn(OLD_NAME, FutureWarning, stacklevel=2)
     actual, expected = [v if isinstance(v, torch.Tensor) else torch.tensor(v) for v in (actual, expected)]
     assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=False, msg=msg or None)
 

@@ -47,9 +47,10 @@ REFUSED = {
     "leaf": lambda t: t._foreach_mul_([t.ones(2, requires_grad=True)], 2),
 }
 TERNARY = {"list": ("b", "b", [1.0, 2.0]), "number": ("b", "b", 3.0), "tensor": ("b", "b", ([1.0, 2.0],)), "none": ("b", "b")}
+SECOND = {"number": 2, "numbers": [2.0, 3.0], "list": "b"}
 FORMS = {
     **{name: form(name) for name in foreach.UNARY.split()},
-    **{f"{name} {of}": form(name, other) for name in foreach.BINARY for of, other in (("number", 2), ("numbers", [2.0, 3.0]), ("list", "b"))},
+    **{f"{name} {of}": form(name, other) for name in foreach.BINARY for of, other in SECOND.items()},
     **{f"{name} tensor": form(name, (2.0,)) for name in ("add", "mul", "div")},
     **{f"{name} alpha": form(name, "b", alpha=2) for name in ("add", "sub")},
     **{f"lerp {of}": form("lerp", "b", weight) for of, weight in (("number", 0.5), ("list", "b"), ("numbers", [0.1, 0.2]))},

@@ -226,3 +226,42 @@ def test_no_grad_writes_to_leaves():
             w -= 0.5
             w[0] = 9
         assert w.is_leaf and w.requires_grad and w.tolist() == [9, 0.5, 0.5]
+
+
+LARGE = {
+    "of what is saved by it": lambda torch, x: torch.nn.functional.hardtanh_(x * 2, 0, 1.5).add_(x),
+    "whose result is saved by it": lambda torch, x: torch.relu_(x * 2),
+    "of nothing saved": lambda torch, x: (x * 2).add_(x).mul_(3),
+    "of a view": lambda torch, x: (x * 2).view(-1).relu_().reshape(x.shape),
+    "with a view": lambda torch, x: [y := x * 2, v := y[0], y.relu_(), y + v][-1],
+    "of what cannot be written": lambda torch, x: [y := x * 2, y.mul_(torch.ones(128)), y.relu_()][-1],
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_tensors(name):
+    """Their memory is exchanged, not written over, where nobody can see that."""
+    found = []
+    for torch in (chainrule, oracle):
+        x = torch.linspace(-2, 2, 1 << 14).reshape(128, 128).requires_grad_()
+        y = LARGE[name](torch, x)
+        (y * y).sum().backward()
+        found.append((y.detach().numpy(), x.grad.numpy(), y._version))
+    assert (found[0][0] == found[1][0]).all() and (found[0][1] == found[1][1]).all() and found[0][2] == found[1][2]
+
+
+def test_large_tensors_that_somebody_sees_are_written_over():
+    for torch in (chainrule, oracle):
+        y = torch.linspace(-2, 2, 1 << 14, requires_grad=True) * 2
+        seen, detached = y.detach().numpy(), y.detach()
+        y.relu_()
+        assert (seen >= 0).all() and (detached >= 0).all() and y._version == detached._version == 1
+
+
+def test_changing_what_an_in_place_op_saved():
+    for torch in (chainrule, oracle):
+        y = torch.linspace(-2, 2, 1 << 14, requires_grad=True) * 2
+        y.relu_()
+        y.add_(1)
+        with pytest.raises(RuntimeError, match="is at version 2; expected version 1"):
+            y.sum().backward()

@@ -12,7 +12,13 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 import chainrule
-from chainrule.kernels import elementwise, reductions, threads
+from chainrule.kernels import compiled, elementwise, reductions, threads
+
+
+def written(y: Any, b: Any) -> Any:
+    y[1:-1, 1:] = b
+    return y
+
 
 SHAPES = ((260, 300), (3, 17000), (17000, 3), (40, 50, 60))
 SINGLE = {
@@ -30,6 +36,17 @@ SINGLE = {
     "cumsum_0": lambda m, x: x.cumsum(0), "cumsum_last": lambda m, x: x.cumsum(-1), "cumprod": lambda m, x: (x / 300).exp().cumprod(-1),
     "sort": lambda m, x: m.sort(x, dim=-1, stable=True).values, "topk": lambda m, x: m.topk(x, 3, -1).values,
     "flip": lambda m, x: m.flip(x, (0,)), "roll": lambda m, x: m.roll(x, (3, -1), (0, 1)), "tril": lambda m, x: m.tril(x),
+    "flip_last": lambda m, x: m.flip(x, (-1,)), "add": lambda m, x: x + (x + 2), "sub": lambda m, x: (x + 2) - x * x,
+    "mul": lambda m, x: x * (x + 2), "div": lambda m, x: (x + 2) / (x * x + 1), "maximum": lambda m, x: m.maximum(x, x * x),
+    "minimum": lambda m, x: m.minimum(x, x * x), "sqrt": lambda m, x: (x * x + 1).sqrt(), "tanh": lambda m, x: x.tanh(),
+    "abs": lambda m, x: x.abs(), "lerp": lambda m, x: m.lerp(x, x * x, 0.3), "lerp_far": lambda m, x: m.lerp(x, x * x, 0.7),
+    "addcmul": lambda m, x: m.addcmul(x, x, x + 1, value=0.5), "mse": lambda m, x: m.nn.functional.mse_loss(x, x * x),
+    "logsumexp": lambda m, x: m.logsumexp(x, -1), "logsumexp_high": lambda m, x: m.logsumexp(x + 100, -1, True) - 100,
+    "cat_0": lambda m, x: m.cat([x, x * x, x[:2]]), "cat_last": lambda m, x: m.cat([x, x * x, x[..., :1]], -1),
+    "stack": lambda m, x: m.stack([x, x * x]), "stack_last": lambda m, x: m.stack([x, x * x], -1),
+    "pad": lambda m, x: m.nn.functional.pad(x, (1, -1, 2, 3), value=0.5), "reshape": lambda m, x: x.reshape(-1),
+    "masked_select": lambda m, x: m.masked_select(x, x > 0.1), "masked_scatter": lambda m, x: x.masked_scatter(x > 0.1, x * x),
+    "slice_assigned": lambda m, x: written(x.clone(), (x * x)[1:-1, 1:]), "assigned_to_itself": lambda m, x: written(x.clone(), x[0, 0]),
 }  # fmt: skip
 INDICES = {
     "sort": lambda m, x: m.sort(x, dim=-1, stable=True).indices,
@@ -123,6 +140,42 @@ def test_select(data: st.DataObject) -> None:
     y = elementwise.select(mask, a, b)
     assert y.dtype == np.dtype(dtype)
     np.testing.assert_array_equal(y, np.where(mask, a, b))
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "amax", "amin", "flip_last", "cat_0", "cat_last", "masked_select", "add", "maximum", "sqrt"])
+def test_values_that_are_not_finite(name: str) -> None:
+    x = drawn((260, 300))
+    x[0, :3], x[1, 5], x[2, 7], x[3], x[4] = [np.inf, -np.inf, np.nan], np.inf, -np.inf, -np.inf, np.nan
+    for ours, theirs in zip(*[results(m, SINGLE[name], x) for m in (chainrule, torch)], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_concatenate(data: st.DataObject) -> None:
+    """Arrays of all shapes and layouts, on two threads, along any dimension."""
+    lead, sizes = data.draw(st.sampled_from([(4, 20), (80,), (40, 2)])), data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=4))
+    dim = data.draw(st.integers(-1 - len(lead), len(lead)))
+    at = dim % (len(lead) + 1)
+    shapes = [(*lead[:at], n, *lead[at:]) for n in [300, *sizes]]
+    arrays = [drawn(s, data.draw(st.sampled_from(["f4", "f8"])) if data.draw(st.booleans()) else "f4") for s in shapes]
+    arrays = [a.T.copy().T if data.draw(st.integers(0, 5)) == 0 else a for a in arrays]
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(compiled.pool, "threads", 2)
+        y = reductions.concatenate(arrays, dim)
+    np.testing.assert_array_equal(y, np.concatenate(arrays, dim))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8"])
+@pytest.mark.parametrize("chance", [0, 0.5, 1])
+def test_masks(chance: float, dtype: str) -> None:
+    a, mask = drawn((150, 160), dtype), np.random.default_rng(1).random((150, 160)) < chance
+    found = reductions.choose(a, mask)
+    np.testing.assert_array_equal(found, a[mask])
+    b, c = a.copy(), a.copy()
+    reductions.place(b, mask, np.arange(a.size).astype(dtype))
+    c[mask] = np.arange(mask.sum())
+    np.testing.assert_array_equal(b, c)
 
 
 def test_argsort_of_equal_elements() -> None:

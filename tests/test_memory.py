@@ -57,6 +57,43 @@ def test_mul_saves_only_what_it_needs():
     assert y.requires_grad and after == (before[0], before[1] + 1)  # w's values are not needed, x's are
 
 
+def test_a_large_reshaped_gradient_is_lent_until_it_grows():
+    x, g = torch.ones(200, 100, requires_grad=True), torch.full((20000,), 2.0)
+    x.reshape(-1).backward(g)
+    assert x.grad.data_ptr() == g.data_ptr()  # as in PyTorch
+    grad = x.grad
+    x.reshape(-1).backward(g)
+    assert x.grad is grad and grad.data_ptr() != g.data_ptr()
+    assert (grad == 4).all() and (g == 2).all()
+    x.reshape(-1).backward(g)
+    assert (grad == 6).all() and (g == 2).all()
+
+
+def test_parts_of_a_large_gradient_are_lent():
+    x, y, g = torch.ones(20000, requires_grad=True), torch.ones(20000, requires_grad=True), torch.full((2, 20000), 2.0)
+    for n in (1, 2, 3):
+        torch.stack([x, y]).backward(g)
+        assert (x.grad.data_ptr() == g.data_ptr()) is (n == 1)
+        assert (x.grad == 2 * n).all() and (y.grad == 2 * n).all() and (g == 2).all()
+
+
+def test_a_small_part_keeps_no_large_gradient_alive():
+    x, y = torch.ones(20000, requires_grad=True), torch.ones(200000, requires_grad=True)
+    g = torch.ones(220000)
+    array = weakref.ref(g._data)
+    torch.cat([x, y]).backward(g)
+    y.grad = None
+    del g
+    assert array() is None
+
+
+def test_two_leaves_grow_from_one_lent_gradient():
+    x, y, g = torch.ones(200, 100, requires_grad=True), torch.ones(20000, requires_grad=True), torch.full((20000,), 2.0)
+    for n in (1, 2):
+        (x.reshape(-1) + y.reshape(20000) + x.view(20000) * 3).backward(g)
+        assert (x.grad == 8 * n).all() and (y.grad == 2 * n).all() and (g == 2).all()
+
+
 def test_leaf_gradient_is_not_shared():
     a, b = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
     (a + b).backward(torch.ones(3))

@@ -158,6 +158,26 @@ def test_large_norms_are_the_small_ones_in_blocks(monkeypatch):
             np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(3, 9, 7), (5, 17, 49), (2, 8, 5000), (40, 8, 16), (1, 16, 100)])
+@pytest.mark.parametrize("needs", [(True, True, True), (False, True, True), (True, False, False)])
+def test_batch_norm_channel_by_channel(shape, needs, monkeypatch):
+    monkeypatch.setattr(rows, "WORTH", 0)
+    monkeypatch.setattr(norm, "FEW", 0)
+    x, g, w = 3 + 2 * draw(*shape), draw(*shape, seed=1), draw(shape[1], seed=2)
+    plan = norm.by_channel(shape)
+    found = []
+    for dtype in (np.float32, np.float64):
+        a, b, c = (v.astype(dtype) for v in (x, g, w))
+        assert norm.by_whole_channels(a, plan) == (dtype is np.float32)
+        y, *moments = norm.forward(a, c, c, plan, 1e-5)
+        found.append([y, *moments, *norm.backward(b, a, c, moments[0], moments[2], plan, needs)])
+    for quick, exact in zip(*found, strict=True):
+        assert (quick is None) == (exact is None)
+        if exact is not None:
+            assert quick.dtype == np.float32 and quick.shape == exact.shape
+            np.testing.assert_allclose(quick, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
+
+
 def test_running_variance_is_not_lost_beside_eps():
     x = 1e-4 * draw(64, 3, 5)
     found = []

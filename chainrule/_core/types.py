@@ -60,10 +60,14 @@ class device:
         if isinstance(type, device):
             type, index = type.type, type.index
         if isinstance(type, int):
-            type, index = "cuda", type
+            raise RuntimeError("Cannot access accelerator device when none is available.")
         if not isinstance(type, str):
             raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
+        if not type:
+            raise RuntimeError("Device string must not be empty")
         name, colon, number = type.partition(":")
+        if name[-1:].isdigit():
+            raise RuntimeError(f"Invalid device string: '{type}'")
         if name not in self.KNOWN:
             raise RuntimeError(f"Expected one of {self.NAMED} device type at start of device string: {name}")
         if colon:

@@ -6,6 +6,7 @@ It is a mode on the stack of `__torch_function__`: it sees every public call, an
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -64,6 +65,45 @@ def is_autocast_cache_enabled() -> bool:
     return _settings.cache
 
 
+def set_autocast_enabled(device_type: str, enabled: bool) -> None:
+    """Switch casting on or off until further notice, as entering `autocast` does for a block."""
+    kind = device(device_type).type
+    _settings.enabled[kind] = enabled
+    if kind == "cpu":
+        installed(Casting(get_autocast_dtype(kind)) if enabled else None).__enter__()
+
+
+def set_autocast_dtype(device_type: str, dtype: Dtype) -> None:
+    """The type that later `autocast(device_type)` blocks cast to unless told otherwise."""
+    _settings.dtypes[device(device_type).type] = dtype
+
+
+def set_autocast_cache_enabled(enabled: bool) -> None:
+    """What `is_autocast_cache_enabled` says."""
+    _settings.cache = enabled
+
+
+def clear_autocast_cache() -> None:
+    """Does nothing, for nothing is cached."""
+
+
+def older(name: str, function: Callable, device_type: str) -> Callable:
+    """An older name for what a function says of one device."""
+
+    def ask() -> Any:
+        new = f"torch.{function.__name__}('{device_type}')"
+        warnings.warn(f"torch.{name}() is deprecated. Please use {new} instead.", DeprecationWarning, stacklevel=2)
+        return function(device_type)
+
+    ask.__name__ = ask.__qualname__ = name
+    return ask
+
+
+is_autocast_cpu_enabled = older("is_autocast_cpu_enabled", is_autocast_enabled, "cpu")
+get_autocast_cpu_dtype = older("get_autocast_cpu_dtype", get_autocast_dtype, "cpu")
+get_autocast_gpu_dtype = older("get_autocast_gpu_dtype", get_autocast_dtype, "cuda")
+
+
 def cast(value: Any, dtype: Dtype) -> Any:
     """The float tensors (other than float64 ones) in a value and in the containers in it, in another type."""
     if isinstance(value, Tensor):
@@ -91,8 +131,8 @@ class Casting:
             target = None
         if target is not None:
             return function(*cast(args, target), **cast(kwargs, target))
-        inner = getattr(function, "__wrapped__", None)
-        if inner is None or types:
+        inner = inspect.unwrap(function)
+        if inner is function or types:
             return function(*args, **kwargs)
         with installed(self):
             return inner(*args, **kwargs)

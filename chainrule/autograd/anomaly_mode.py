@@ -52,6 +52,11 @@ class set_detect_anomaly:
         modes.set_anomaly(self.prev, self.prev_check_nan)
 
 
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Switch anomaly mode of this thread on or off."""
+    modes.set_anomaly(mode, check_nan)
+
+
 def is_anomaly_enabled() -> bool:
     """Whether anomaly detection is on."""
     return modes.local.anomaly

@@ -43,18 +43,27 @@ def holders_of_base(g: np.ndarray) -> int:
     return getrefcount(g.base)
 
 
+def reshaped(g: np.ndarray) -> bool:
+    """Whether g is all of another array, seen in another shape."""
+    base = g.base
+    return base.__class__ is ndarray and base.size == g.size and base.dtype is g.dtype and base.base is None  # type: ignore[union-attr]
+
+
 def whole(g: np.ndarray) -> bool:
     """Whether g is all of an array, seen in another shape perhaps, which nobody else holds."""
+    return g.base is None or (reshaped(g) and holders_of_base(g) <= LONE_BASE)
+
+
+def lendable(g: np.ndarray) -> bool:
+    """Whether g is much of a large array that others hold, too: it can be the gradient until that grows, as in PyTorch."""
     base = g.base
-    if base is None:
-        return True
-    known = base.__class__ is ndarray and base.size == g.size and base.dtype is g.dtype and base.base is None  # type: ignore[union-attr]
-    del base
-    return known and holders_of_base(g) <= LONE_BASE
+    plain = base.__class__ is ndarray and base.base is None and base.dtype is g.dtype  # type: ignore[union-attr]
+    return g.size >= LENT and plain and base.size <= MUCH * g.size and g.flags.c_contiguous and g.flags.writeable  # type: ignore[union-attr]
 
 
 ALONE = lone_references()
 LONE_BASE = holders_of_base(np.empty(2).reshape(1, 2))
+LENT, MUCH = 1 << 14, 4  # elements that are worth it; how many times as many they keep alive at most
 DEPTH_OF_THREAD = 40  # how many backward passes may run inside each other before the next gets a thread of its own
 
 
@@ -126,15 +135,18 @@ def run(
                 elif g is not None:
                     if edge._grad is None and not create:
                         # An array that nobody else holds becomes the gradient as it is.
+                        lent = False
                         if g.__class__ is not ndarray or getrefcount(g) > ALONE or g.strides != edge._data.strides or not whole(g):
-                            g = laid_as.kernel(np.asarray(g), edge._data)
+                            lent = g.__class__ is ndarray and g.strides == edge._data.strides and lendable(g)
+                            if not lent:
+                                g = laid_as.kernel(np.asarray(g), edge._data)
                         edge._grad = wrap(g)
+                        if lent:
+                            edge._grad._lent = True
                     elif create:
                         accumulate(edge, g)
                     else:
-                        old = edge._grad
-                        add(old._data, g, old._data)
-                        old._versions[0] += 1
+                        grow(edge._grad, g)
             g = grads = None
             if following is None:
                 if not heap:
@@ -244,6 +256,15 @@ def send_output(edge: Output, g: Any, pending: dict, heap: list) -> None:
     slots[index] = g if old is None else old if g is None else old + g
 
 
+def grow(grad: Tensor, g: Any) -> None:
+    """Add the array g to a gradient in place; its memory stays as it is if it is lent."""
+    if grad._lent:
+        grad._data, grad._lent = grad._data + g, False
+    else:
+        add(grad._data, g, grad._data)
+    grad._versions[0] += 1
+
+
 def accumulate(leaf: Any, g: Any) -> None:
     """Add the cotangent `g` (an array, or a Tensor under create_graph) to `leaf.grad`, which is laid out as the leaf is.
 
@@ -258,13 +279,14 @@ def accumulate(leaf: Any, g: Any) -> None:
     if old is None:
         leaf._grad = wrap(laid_as.kernel(np.asarray(g), leaf._data))
     else:
-        np.add(old._data, g, out=old._data)
-        old._versions[0] += 1
+        grow(old, g)
 
 
 def gather(leaf: Any, g: Any, create: bool, waiting: dict, roots: Sequence) -> None:
     """One of the cotangents of a leaf with hooks arrived; once all have, the hooks run."""
     extra = leaf._leaf_hooks
+    if extra is not None and extra.grad_dtype and g is not None and g.dtype != leaf.grad_dtype.numpy:
+        g = g.to(leaf.grad_dtype) if isinstance(g, Tensor) else g.astype(leaf.grad_dtype.numpy)
     if not leaf._hooks and not (extra and (extra.pre_hooks or extra.post_hooks or extra.tensor_hooks)):
         if g is not None:
             accumulate(leaf, g)
@@ -314,7 +336,8 @@ def deliver(leaf: Any, g: Any, create: bool) -> None:
     for hook in list(extra.post_hooks.values()):
         hook((), (as_optional(g),))
     for hook in list(extra.tensor_hooks.get(-1, {}).values()):  # post-accumulate hooks
-        check_replacement(hook, hook(leaf), leaf)
+        if check_replacement(hook, hook(leaf), leaf) is not leaf:
+            raise RuntimeError("Tensor post accumulate grad hooks should return None.")
 
 
 def run_leaf_hooks(leaf: Any, g: Any, create: bool) -> Any:

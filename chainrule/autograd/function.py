@@ -171,6 +171,10 @@ class BackwardCFunction(Node):
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "ctx"), name)
 
+    def apply(self, *grads: Any) -> Any:
+        """Run this node by hand."""
+        return self(*grads)
+
     def release(self) -> None:
         self.ctx._kept = FREED
 

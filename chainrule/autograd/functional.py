@@ -405,7 +405,8 @@ def hessian(
 
     def slope(*args: Tensor) -> Any:
         if outer_jacobian_strategy == "forward-mode":
-            args = tuple([t.requires_grad_() for t in args])
+            for t in args:
+                t._tracked = True  # requires_grad_ refuses within vmap, which forward mode runs in
         result = jacobian(single, args, create_graph=True)
         check_tracked(result, "jacobian", strict)
         return result

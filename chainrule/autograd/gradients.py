@@ -98,8 +98,8 @@ def grad(
             stacklevel=3,
         )
     cotangents = cotangents_for(roots, grad_outputs, is_grads_batched)
-    edges = [target_edge(t) for t in targets]
     starts = root_edges(roots)
+    edges = [target_edge(t) for t in targets]
     keep = create_graph if retain_graph is None else retain_graph
     results: Sequence
     if is_grads_batched:

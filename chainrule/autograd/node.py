@@ -34,7 +34,7 @@ SECOND_BACKWARD = (
 class Extra:
     """What few nodes have: hooks, metadata, the forward traceback of anomaly mode."""
 
-    __slots__ = ("pre_hooks", "post_hooks", "tensor_hooks", "retain", "metadata", "packed", "tangents", "__weakref__")
+    __slots__ = ("pre_hooks", "post_hooks", "tensor_hooks", "retain", "metadata", "packed", "tangents", "grad_dtype", "__weakref__")
 
     def __init__(self) -> None:
         self.pre_hooks: OrderedDict = OrderedDict()
@@ -42,6 +42,7 @@ class Extra:
         self.tensor_hooks: dict[int, OrderedDict] = {}  # by output number
         self.retain: dict[int, Any] = {}  # output number -> weak reference to the tensor whose .grad is kept
         self.metadata: dict = {}
+        self.grad_dtype: Any = ()  # of a leaf, if it was set: the dtype of its gradient, or None for any
         self.tangents: list | None = None  # for each saved value, its tangents by level
         self.packed: list | None = None  # for each saved value None, or (unpack hook, packed value)
 
@@ -80,8 +81,7 @@ class Node:
     # What PyTorch shows of a node.
 
     def name(self) -> str:
-        name = type(self).__name__
-        return f"torch::autograd::{name}" if name in QUALIFIED else name
+        return qualified(type(self))
 
     @property
     def next_functions(self) -> tuple:
@@ -123,6 +123,11 @@ class Node:
         from chainrule.autograd.engine import call_node
 
         return call_node(self, grads)
+
+
+def qualified(kind: type) -> str:
+    """The name of a kind of nodes, as PyTorch says it."""
+    return f"torch::autograd::{kind.__name__}" if kind.__name__ in QUALIFIED else kind.__name__
 
 
 def holds_array(value: Any) -> bool:

@@ -57,9 +57,29 @@ def laid_as(a: Any, model: np.ndarray) -> Any:
 @linear(a=lambda g, where: put_view(g, where), node="AsStridedBackward0")
 def take_view(a: Any, where: Geometry) -> Any:
     """What the view sees of `a`, which has the base's shape (and perhaps another layout)."""
-    base, view = blank(where)
-    base[...] = a
-    return view.copy()
+    view = look(a, where)
+    if view is None:
+        base, view = blank(where)
+        base[...] = a
+    return copy(view, np.empty(where.shape, where.dtype))
+
+
+def look(a: Any, where: Geometry) -> np.ndarray | None:
+    """The view into `a`, if that is laid out as the base."""
+    if a.__class__ is not np.ndarray or a.strides != where.base_strides or not a.flags.c_contiguous or where.dtype is not a.dtype:
+        return None
+    return np.ndarray(where.shape, a.dtype, a, where.offset, where.strides) if a.size and 0 not in where.shape else None
+
+
+@linear(a=lambda g, where: without_view(g, where))
+def without_view(a: Any, where: Geometry) -> Any:
+    """`a`, which has the base's shape, with zeros where the view looks."""
+    y = copy(a, np.empty(where.base_shape, a.dtype))
+    view = look(y, where)
+    if view is None:
+        return a - put_view.kernel(take_view.kernel(a, where), where)
+    view[...] = 0
+    return y
 
 
 @linear(a=lambda g, where: take_view(g, where))
@@ -81,7 +101,7 @@ def put_view(a: Any, where: Geometry) -> Any:
     return base
 
 
-@general(a=lambda g, where: g - put_view(take_view(g, where), where), b=lambda g, where: take_view(g, where), node="CopySlices")
+@general(a=lambda g, where: without_view(g, where), b=lambda g, where: take_view(g, where), node="CopySlices")
 def copy_slices(a: Any, b: Any, where: Geometry) -> Any:
     """`a` with the view's part replaced by `b`."""
     raise NotImplementedError("in-place ops write the memory themselves; this primitive only gives the history its rule")
@@ -93,6 +113,7 @@ def rebase(target: Tensor, edge: Any) -> None:
     if base is None:
         before, target._edge, target._tracked = target._edge, edge, edge is not None
         target._versions[1] += 1
+        target._versions[2:] = [(edge.node if type(edge) is Output else edge).__class__]  # for the error of who saved the old values
         keep_retaining(target, before)
         return
     where = geometry(base._data, target._data)
@@ -102,6 +123,7 @@ def rebase(target: Tensor, edge: Any) -> None:
     before = base._edge
     copy_slices.make_node(edges, (base, base), (base._data, base._data), (where,), [base], False)
     base._versions[1] += 1
+    base._versions[2:] = [copy_slices.node]
     keep_retaining(base, before)
 
 

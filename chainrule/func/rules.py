@@ -472,7 +472,7 @@ def strided_scatter(op: Primitive, level: Level, args: tuple) -> Any:
     return Batched(op.compute(front(a, level), front(b, level), repeated(source, level, span), repeated(target, level, span)), level)
 
 
-@rule_for(views.take_view, views.put_view)
+@rule_for(views.take_view, views.put_view, views.without_view)
 def seen(op: Primitive, level: Level, args: tuple) -> Any:
     a, where = args
     reach = sum([(n - 1) * abs(s) for n, s in zip(where.base_shape, where.base_strides, strict=True) if n]) + where.base_dtype.itemsize

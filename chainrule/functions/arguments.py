@@ -10,6 +10,8 @@ import numpy as np
 from chainrule._core import dtypes
 from chainrule.tensor import Tensor
 
+FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))  # the types that the eager paths are for
+
 
 def require_tensor(function: str, value: Any, name: str = "input", position: int = 1) -> None:
     """TypeError unless value is a Tensor, in PyTorch's words."""

@@ -317,7 +317,10 @@ def endpoints(function: str, start: Any, end: Any, steps: Any, dtype: Any, out: 
     default = dtypes.get_default_dtype()
     if isinstance(start, complex) or isinstance(end, complex):
         default = default.to_complex()
-    return start, end, operator.index(steps), (as_dtype(dtype) or (default if out is None else out.dtype)).numpy
+    target = as_dtype(dtype) or (default if out is None else out.dtype)
+    if target is dtypes.bool_:
+        raise NotImplementedError(f"\"{function}_cpu\" not implemented for 'Bool'")
+    return start, end, operator.index(steps), target.numpy
 
 
 def linspace(

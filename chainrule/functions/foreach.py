@@ -12,8 +12,8 @@ from chainrule.functions.arguments import require_tensor
 from chainrule.tensor import Tensor
 
 UNARY = (
-    "abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 neg reciprocal round rsqrt sigmoid sign sin "
-    "sinh sqrt tan tanh trunc"
+    "abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 neg reciprocal round rsqrt sigmoid sign "
+    "sin sinh sqrt tan tanh trunc"
 )
 BINARY = {  # name -> the method; the second operand is a number, one for each, a tensor without dimensions, or a tensor for each
     "add": "add", "sub": "sub", "mul": "mul", "div": "div", "pow": "pow", "clamp_max": "clamp_max", "clamp_min": "clamp_min",

@@ -66,8 +66,11 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     shape = input._data.shape
     if not shape and places.size != 1:
         raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {places.size} value(s)")
-    if out_of_bounds(places, size_at(shape, d)) is not None:
-        raise IndexError("index out of range in self")
+    outside = out_of_bounds(places, size_at(shape, d))
+    if outside is not None:
+        if d != 1:  # as PyTorch's two kernels say it
+            raise IndexError("index out of range in self")
+        raise RuntimeError(f"INDICES element is out of DATA bounds, id={outside} axis_dim={shape[d]}")
     if not shape:
         return finish("index_select", reshape(ops.index_select(reshape(input, (1,)), reshape(index, (1,)), 0), ()), out, input, index)
     result = _index_select(input, index if places.ndim else reshape(index, (1,)), d)

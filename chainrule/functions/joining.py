@@ -12,6 +12,7 @@ from chainrule._core import dtypes
 from chainrule._core.warn import warn_once
 from chainrule.functions.arguments import as_shape, require_tensor, tensors_of, wrap_dim
 from chainrule.functions.shape import expand, reshape, unsqueeze, view
+from chainrule.kernels.reductions import concatenate as joined_arrays
 from chainrule.ops import joining as ops, shape as views
 from chainrule.ops.inplace import write_out
 from chainrule.ops.overrides import public, shortcut
@@ -21,7 +22,6 @@ from chainrule.tensor import Tensor, root_memory, wrap
 
 # Joining
 
-_concatenate = np.concatenate
 FEW = 1 << 12  # elements up to which np.array stacks faster than np.concatenate does
 
 
@@ -61,7 +61,7 @@ def joined(tensors: Any, dim: Any) -> Tensor | None:
     if arrays is None or dim.__class__ is not int:
         return None
     try:
-        y = _concatenate(arrays, dim)
+        y = joined_arrays(arrays, dim)
     except ValueError:  # which `cat` explains
         return None
     return join(ops.cat, tensors, y, dim if dim >= 0 else dim + y.ndim)
@@ -124,14 +124,15 @@ def mismatch(tensors: Sequence[Tensor], lead: np.ndarray, dim: int) -> RuntimeEr
 
 
 def stacked(tensors: Any) -> Tensor | None:
-    """The shorter way of `stack`, of few elements along a new first dimension."""
+    """The shorter way of `stack`, along a new first dimension."""
     arrays = arrays_alike(tensors)
-    if arrays is None or arrays[0].size > FEW:
+    if arrays is None:
         return None
     try:
-        return join(ops.stack, tensors, np.array(arrays), 0)
+        y = np.array(arrays) if arrays[0].size <= FEW else joined_arrays([a[None] for a in arrays], 0)
     except ValueError:  # which `stack` explains
         return None
+    return join(ops.stack, tensors, y, 0)
 
 
 @shortcut(stacked)

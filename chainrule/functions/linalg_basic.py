@@ -14,7 +14,7 @@ from chainrule.functions import factorizations, matrices, solvers
 from chainrule.functions.arguments import require_tensor
 from chainrule.functions.factorizations import geqrf, householder_product, lu_unpack, ormqr
 from chainrule.functions.matrices import matrix_exp, matrix_power
-from chainrule.functions.matrix_checks import finish, require_float, require_matrix, require_pair, require_square
+from chainrule.functions.matrix_checks import finish, require_float, require_kernel, require_matrix, require_pair, require_square
 from chainrule.functions.random import randn
 from chainrule.functions.solvers import inv, pinv, triangular
 from chainrule.ops import linalg as ops
@@ -95,6 +95,7 @@ def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False, *, out: T
     require_square("cholesky_solve", input2)
     require_pair("cholesky_solve", input2, input)
     solvers.check_batches(input2, input)
+    require_kernel("cholesky_solve_cpu", input)
     factor = ops.T(input2) if upper else input2
     inner = ops.solve_triangular(factor, input, False, False)
     return finish("cholesky_solve", ops.solve_triangular(ops.T(factor), inner, True, False), out)
@@ -189,6 +190,7 @@ def triangular_solve(
     require_square("triangular_solve", A)
     require_pair("triangular_solve", A, input)
     solvers.check_batches(A, input)
+    require_kernel("triangular_solve_cpu", input)
     x = triangular(A.mT if transpose else A, input, upper != transpose, True, unitriangular)
     batch = x._data.shape[:-2]
     coefficient = A.expand((*batch, *A._data.shape[-2:])).clone()  # type: ignore[attr-defined]

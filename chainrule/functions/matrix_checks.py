@@ -42,6 +42,12 @@ def require_float(function: str, t: Tensor, low_ok: bool = False) -> None:
         raise RuntimeError(f"{function}: Low precision dtypes not supported. Got {dtypes.LEGACY[d]}")
 
 
+def require_kernel(kernel: str, t: Tensor) -> None:
+    """NotImplementedError, by the kernel's name, unless t is of a floating or complex type of 4 bytes or more."""
+    if t.dtype.category < dtypes.FLOATING or t.dtype in LOW:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtypes.LEGACY[t.dtype]}'")
+
+
 def require_square(function: str, t: Any, name: str = "A") -> None:
     """RuntimeError unless t holds square matrices."""
     require_matrix(function, t, name)

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule._core import modes
 from chainrule._core.types import Size, channels_last, channels_last_3d, contiguous_format, memory_format as MemoryFormat, preserve_format
-from chainrule.autograd.node import Node
+from chainrule.autograd.node import Node, Output
 from chainrule.functions import shape as views
 from chainrule.functions.arguments import as_shape, require_tensor, wrap_dim
 from chainrule.functions.creation import blank
@@ -18,7 +18,7 @@ from chainrule.ops import shape as ops
 from chainrule.ops.inplace import check_writable
 from chainrule.ops.overrides import public
 from chainrule.ops.shape import Layout, derive, layout_of, look
-from chainrule.tensor import Tensor, root_memory, watch
+from chainrule.tensor import Tensor, root_memory, watch, wrap
 
 LAST = {channels_last: (4, (0, 2, 3, 1)), channels_last_3d: (5, (0, 2, 3, 4, 1))}
 DETACHED_VIEW = (
@@ -287,7 +287,10 @@ def set_(
     input: Tensor, source: Tensor | None = None, storage_offset: int | None = None, size: Sequence[int] | None = None, stride: Any = ()
 ) -> Tensor:
     """Make this tensor look at the memory of `source` (nothing, if it is None), as `source` does or as the other arguments say."""
-    check_writable(input, modes.grad_enabled(), uniform=True)
+    recording = modes.grad_enabled()
+    check_writable(input, recording, uniform=True)
+    if hasattr(source, "untyped"):  # a storage
+        source = wrap(source.untyped().bytes().view(input._data.dtype))
     if source is None:
         input._data = np.empty(0, input._data.dtype)
     else:
@@ -299,6 +302,10 @@ def set_(
             source = as_strided(source, size, stride or layout_of(np.empty(tuple(size), bool)).strides, storage_offset)
         input._data = source._data
     input._versions[0] += 1
+    if recording and input.requires_grad:
+        from chainrule.autograd.function import DelayedError
+
+        input._edge = Output(DelayedError("derivative for set_ is not implemented", 1), 0)
     return input
 
 

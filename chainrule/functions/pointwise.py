@@ -13,11 +13,11 @@ import numpy as np
 
 from chainrule import return_types
 from chainrule._core import dtypes
-from chainrule.functions.arguments import require_tensor
+from chainrule.functions.arguments import FAST, require_tensor
 from chainrule.ops import activation, pointwise as ops, special
 from chainrule.ops.eager import eager
 from chainrule.ops.inplace import inplace, write_out
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import public, shortcut
 from chainrule.ops.pointwise_form import Pointwise, broadcast_error, operand, result_type
 from chainrule.tensor import Tensor, wrap
 
@@ -147,7 +147,7 @@ def pow_number(input: Tensor, exponent: Any, out: Tensor | None = None) -> Tenso
 
 
 _pow, _pow_scalar, _clamp = ops.pow.function, eager(ops.pow_scalar), eager(ops.clamp)
-_lerp, _lerp_scalar = eager(ops.lerp), eager(ops.lerp_scalar)
+_lerp, _lerp_scalar, _addcmul, _where = map(eager, (ops.lerp, ops.lerp_scalar, ops.addcmul, ops.where))
 for _op, _shown in ((ops.add, add), (ops.sub, sub), (ops.rsub, rsub), (ops.div, div), (ops.pow, pow)):
     _op.shown = _shown
 
@@ -283,6 +283,16 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
 clip = clamp
 
 
+def chosen(condition: Any, input: Any, other: Any) -> Tensor | None:
+    """The shorter way of `where`, for two tensors of one type."""
+    if not isinstance(condition, Tensor) or not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        return None
+    if condition._data.dtype.kind != "b" or input._data.dtype is not other._data.dtype:
+        return None
+    return _where(condition, input, other)
+
+
+@shortcut(chosen)
 @public
 def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
     """`input` where `condition` (bools), else `other`; shapes broadcast. With the condition alone, `nonzero(as_tuple=True)`.
@@ -358,6 +368,15 @@ def nan_to_num(
 # Blends
 
 
+def between(input: Any, end: Any, weight: Any) -> Tensor | None:
+    """The shorter way of `lerp`, for floats of one shape and type, and a number."""
+    if weight.__class__ is not float or not isinstance(input, Tensor) or not isinstance(end, Tensor):
+        return None
+    a, b = input._data, end._data
+    return _lerp_scalar(input, end, weight) if a.dtype in FAST and a.dtype is b.dtype and a.shape == b.shape else None
+
+
+@shortcut(between)
 @public
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
     """`input + weight * (end - input)`; the weight is a number or a tensor, and all types are equal.
@@ -383,6 +402,17 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     return result if out is None else write_out("lerp", out, result)
 
 
+def multiplied(input: Any, tensor1: Any, tensor2: Any) -> Tensor | None:
+    """The shorter way of `addcmul`, for floats of one type."""
+    if not isinstance(input, Tensor) or not isinstance(tensor1, Tensor) or not isinstance(tensor2, Tensor):
+        return None
+    dtype = input._data.dtype
+    if dtype not in FAST or tensor1._data.dtype is not dtype or tensor2._data.dtype is not dtype:
+        return None
+    return _addcmul(input, tensor1, tensor2, 1)
+
+
+@shortcut(multiplied)
 @public
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *args: Any, value: Any = 1, out: Tensor | None = None) -> Tensor:
     """`input + value * tensor1 * tensor2`."""
@@ -563,7 +593,7 @@ def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
 def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
     require_tensor("celu", input)
-    require_kind("elu", input, dtypes.BOOL, dtypes.INTEGRAL)
+    require_kind("elu", input, dtypes.BOOL, dtypes.INTEGRAL, dtypes.COMPLEX)
     return activation.celu(input, alpha)
 
 

@@ -10,16 +10,16 @@ import numpy as np
 
 from chainrule import return_types
 from chainrule._core import dtypes
-from chainrule.functions.arguments import as_dtype, require_tensor, wrap_dim, wrap_dims
+from chainrule.functions.arguments import FAST, as_dtype, require_tensor, wrap_dim, wrap_dims
 from chainrule.functions.pointwise import maximum, minimum
 from chainrule.ops import order, reduce as ops, softmax
 from chainrule.ops.eager import eager
 from chainrule.ops.inplace import write_out
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import public, shortcut
 from chainrule.ops.pointwise_form import operand, result_type
 from chainrule.ops.primitive import Primitive, as_array
 from chainrule.ops.shape import reshape
-from chainrule.tensor import Tensor, wrap
+from chainrule.tensor import Tensor, adopt, wrap
 
 INFINITE = (float("inf"), float("-inf"))
 
@@ -238,7 +238,16 @@ def place_of(name: str, find: Callable) -> Callable:
     which = "largest" if name == "argmax" else "smallest"
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"The index of the first {which} element along `dim`, or in the flattened tensor."
-    return public(function)
+
+    def quick(input: Any, dim: Any) -> Tensor | None:
+        if dim.__class__ is not int or not isinstance(input, Tensor):
+            return None
+        a = input._data
+        if a.dtype not in FAST or not a.size or not -a.ndim <= dim < a.ndim or a.ndim == 1:
+            return None
+        return adopt(Tensor, find(a, dim))
+
+    return shortcut(quick)(public(function))
 
 
 argmax, argmin = place_of("argmax", np.argmax), place_of("argmin", np.argmin)
@@ -276,7 +285,8 @@ def freedom(name: str, input: Any, dim: Any, unbiased: Any, correction: Any) -> 
     """The dimensions and the correction, from the new arguments or the old ones."""
     require_tensor(name, input)
     if input.dtype.category < dtypes.FLOATING:
-        raise RuntimeError(f"{name}: only support floating point and complex dtypes".replace(name, "std and var", 1)[:-1] + "s")
+        said = name if name.endswith("_mean") else "std and var"
+        raise RuntimeError(f"{said} only support floating point and complex dtypes")
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     over = dims(dim, input._data.ndim)
@@ -367,6 +377,8 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     require_tensor("dist", input)
     require_tensor("dist", other, "other", 2)
     compute = result_type((input, other))
+    if compute.category < dtypes.FLOATING:
+        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {dtypes.LEGACY[compute]} instead.")
     return ops.dist(operand(input, compute), operand(other, compute), p)
 
 
@@ -380,6 +392,9 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | N
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
     if input._data.ndim < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input._data.ndim} dimensions")
+    if input.dtype.category < dtypes.FLOATING:
+        kind = dtypes.LEGACY[input.dtype]
+        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {kind}")
     kept = wrap_dim(dim, input._data.ndim)
     return finish("renorm", ops.renorm(input, p, tuple([d for d in range(input._data.ndim) if d != kept]), maxnorm), out)
 

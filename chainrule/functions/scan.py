@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule import return_types
 from chainrule._core import dtypes
-from chainrule.functions.arguments import as_dtype, require_tensor, wrap_dim, wrap_dims
+from chainrule.functions.arguments import FAST, as_dtype, require_tensor, wrap_dim, wrap_dims
 from chainrule.functions.reduce import finish, inexact, ordered
 from chainrule.ops import scan as ops, softmax as soft
 from chainrule.ops.eager import eager
@@ -19,8 +19,6 @@ from chainrule.ops.pointwise_form import operand
 from chainrule.ops.primitive import Primitive
 from chainrule.ops.shape import reshape, slice_dim
 from chainrule.tensor import Tensor, wrap
-
-FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 
 # Running
 

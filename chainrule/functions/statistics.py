@@ -107,7 +107,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out
         tensor([0., 2., 1., 0.])
     """
     require_tensor("histc", input)
-    if input._data.dtype.kind == "b" or input._data.dtype.kind == "c":
+    if not input.dtype.is_floating_point:
         raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
     if bins <= 0:
         raise RuntimeError("bins must be > 0")

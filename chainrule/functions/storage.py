@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,10 @@ class UntypedStorage:
     device = CPU
     is_cuda = False
 
-    def __init__(self, memory: np.ndarray) -> None:
+    def __init__(self, memory: np.ndarray | int | Sequence[int] = 0) -> None:
+        """Over an array's memory; of so many bytes; or of these bytes."""
+        if not isinstance(memory, np.ndarray):
+            memory = np.empty(memory, np.uint8) if isinstance(memory, int) else np.array(memory, np.uint8)
         self.memory = memory
 
     @staticmethod
@@ -45,6 +48,11 @@ class UntypedStorage:
 
     def bytes(self) -> np.ndarray:
         return self.memory.ravel(order="K").view(np.uint8)
+
+    def fill_(self, value: int) -> UntypedStorage:
+        """Set all bytes; returns itself."""
+        self.bytes()[...] = value
+        return self
 
     def data_ptr(self) -> int:
         return ops.address(self.memory) if self.memory.size else 0
@@ -87,7 +95,12 @@ class TypedStorage:
     device = CPU
     is_cuda = False
 
-    def __init__(self, elements: np.ndarray) -> None:
+    def __init__(self, elements: np.ndarray | int | Sequence = 0, *, dtype: dtypes.dtype | None = None) -> None:
+        """Over an array of one dimension; of so many elements; or of these elements."""
+        if not isinstance(elements, np.ndarray):
+            warn_once(DEPRECATED)
+            target = (dtype or dtypes.get_default_dtype()).numpy
+            elements = np.empty(elements, target) if isinstance(elements, int) else np.array(elements, target)
         self.elements, self.dtype = elements, dtypes.BY_NUMPY[elements.dtype]
 
     def untyped(self) -> UntypedStorage:

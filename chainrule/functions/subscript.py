@@ -15,8 +15,9 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import next_sequence
 from chainrule.kernels.batched import Batched, require_room
+from chainrule.kernels.elementwise import MANY
 from chainrule.ops import index as ops, overrides
-from chainrule.ops.inplace import check_writable, overwrite
+from chainrule.ops.inplace import check_writable, overwrite, put
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.shape import cast, expand, reshape
 from chainrule.tensor import Tensor, sync, wrap
@@ -404,7 +405,10 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
             key = (index, ...) if index.__class__ is int else keyed(index, index.__class__, a.shape)[0]
             if key is not None:
                 try:
-                    a[key] = element
+                    if kind is Tensor and element.size >= MANY:
+                        put(a[key], element)
+                    else:
+                        a[key] = element
                     self._versions[0] += 1
                     return
                 except (IndexError, TypeError, ValueError):

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.kernels import rows
 from chainrule.kernels.compiled import one_blas_thread, share
 from chainrule.kernels.memory import keep_freed
+from chainrule.kernels.products import products
 
 Array = np.ndarray
 Maybe = np.ndarray | None
@@ -59,8 +60,8 @@ def first(a: Array) -> Array:
     return a[0, 0, 0, :1]
 
 
-def sizes(q: Array, k: Array, v: Array) -> Array:
-    return np.array([q.shape[1], q.shape[2], k.shape[2], k.shape[3], v.shape[3]], np.int64)
+def sizes(q: Array, k: Array, v: Array) -> tuple[int, ...]:
+    return q.shape[1], q.shape[2], k.shape[2], k.shape[3], v.shape[3]
 
 
 def forward(q: Array, k: Array, v: Array, bias: Maybe, hidden: Maybe, scale: float, causal: bool) -> tuple[Array, Array]:
@@ -77,11 +78,11 @@ def forward(q: Array, k: Array, v: Array, bias: Maybe, hidden: Maybe, scale: flo
         a, b, c, d = (readable(x) for x in (q, k, v, y))
         with one_blas_thread():
             share(
-                attend, first(a), first(b), first(c), sizes(a, b, c), steps(a, b, c, d), F32.type(scale), causal, first(d),
+                attend, first(a), first(b), first(c), *sizes(a, b, c), steps(a, b, c, d), F32.type(scale), causal, first(d),
                 tops.reshape(-1, q.shape[-2]),
             )  # fmt: skip
         return y, tops
-    scores = np.matmul(q * q.dtype.type(scale), k.mT)
+    scores = products(q * q.dtype.type(scale), k.mT)
     if bias is not None:
         scores = scores + bias
     if causal:
@@ -95,7 +96,7 @@ def forward(q: Array, k: Array, v: Array, bias: Maybe, hidden: Maybe, scale: flo
     weights = rows.softmax(scores.reshape(-1, shape[-1])).reshape(shape)
     if blind is not None:
         weights = np.where(blind, weights.dtype.type(0), weights)
-    return np.matmul(weights, v), weights
+    return products(weights, v), weights
 
 
 def backward(g: Array, q: Array, k: Array, v: Array, scale: float, causal: bool, kept: Array) -> tuple[Array, Array, Array]:
@@ -107,18 +108,18 @@ def backward(g: Array, q: Array, k: Array, v: Array, scale: float, causal: bool,
         arrays = [readable(a) for a in (g, q, k, v, to_q, to_k, to_v)]
         with one_blas_thread():
             share(
-                unattend, *[first(a) for a in arrays[:4]], sizes(*arrays[1:4]), steps(*arrays), F32.type(scale), causal,
+                unattend, *[first(a) for a in arrays[:4]], *sizes(*arrays[1:4]), steps(*arrays), F32.type(scale), causal,
                 kept.reshape(-1, q.shape[-2]), *[first(a) for a in arrays[4:]],
             )  # fmt: skip
         return to_q, to_k, to_v
     weights = kept
-    back = np.matmul(g, v.mT)
+    back = products(g, v.mT)
     back = rows.unsoftmax(back.reshape(-1, back.shape[-1]), weights.reshape(-1, back.shape[-1])).reshape(back.shape)
-    to_q = np.matmul(back, k)
+    to_q = products(back, k)
     to_q *= scale
-    to_k = np.matmul(back.mT, q)
+    to_k = products(back.mT, q)
     to_k *= scale
-    return to_q, to_k, np.matmul(weights.mT, g)
+    return to_q, to_k, products(weights.mT, g)
 
 
 __all__ = ["backward", "forward", "future"]

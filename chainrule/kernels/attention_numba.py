@@ -3,14 +3,15 @@
 What is kept is a number for each query, which is taken from its scores before the exponential (0 mostly: see `kernels.rows`); with it
 the way back computes each block of weights anew, to the bit. Arrays (batch, heads, places, size) are given by their first element and
 the `steps` that lead from one index to the next in all dimensions but the last, so that heads may lie side by side, as a linear layer
-leaves them. `sizes` are the numbers of heads, queries and keys, and the sizes of a key and a value.
+leaves them. There are `heads` of them, `length` queries and `source` keys; a key is `size` long and a value `width`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from chainrule.kernels.compile_numba import claim, finish, gemm, inner, kernel, wait
+from chainrule.kernels.compile_numba import finish, gemm, inner, kernel, wait
+from chainrule.kernels.handover_numba import invite, take
 from chainrule.kernels.rows_numba import LEAST, MOST, ONE, ZERO, dot, exponentials, largest, less, scale
 
 QUERIES = 64  # to a block
@@ -32,14 +33,15 @@ def powers(row, factor, top, y):
     return exponentials(y, y)
 
 
-@kernel("(f4[::1], f4[::1], f4[::1], i8[::1], i8[:, ::1], f4, b1, f4[::1], f4[:, ::1], i8[::1])")
-def attend(q, k, v, sizes, steps, factor, causal, y, tops, turns):
+@kernel("(f4[::1], f4[::1], f4[::1], i8, i8, i8, i8, i8, i8[:, ::1], f4, b1, f4[::1], f4[:, ::1], i8[::1])")
+def attend(q, k, v, heads, length, source, size, width, steps, factor, causal, y, tops, turns):
     """y = softmax(factor * q @ k.T) @ v; `steps` are those of q, k, v and y."""
-    heads, length, source, size, width = sizes
+    helping = invite(turns)
     blocks = (length + QUERIES - 1) // QUERIES
+    pieces = len(tops) * blocks
     scores, weights = np.empty((QUERIES, source), np.float32), np.empty((QUERIES, source), np.float32)
-    i = claim(turns, 0)
-    while i < len(tops) * blocks:
+    i = take(turns, helping, pieces)
+    while i < pieces:
         head, first = i // blocks, i % blocks * QUERIES
         count = min(QUERIES, length - first)
         seen = min(source, first + count) if causal else source
@@ -62,8 +64,8 @@ def attend(q, k, v, sizes, steps, factor, causal, y, tops, turns):
             False, False, count, width, seen, weights, 0, source, v, start(steps, 2, heads, head), steps[2, 2], False, y, at_y, steps[3, 2]
         )
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, len(tops) * blocks)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @inner
@@ -73,12 +75,12 @@ def back(g, y, s, factor):
         g[j] = factor * y[j] * (g[j] - s)
 
 
-@kernel("(f4[::1], f4[::1], f4[::1], f4[::1], i8[::1], i8[:, ::1], f4, b1, f4[:, ::1], f4[::1], f4[::1], f4[::1], i8[::1])")
-def unattend(g, q, k, v, sizes, steps, factor, causal, tops, to_q, to_k, to_v, turns):
+@kernel("(f4[::1], f4[::1], f4[::1], f4[::1], i8, i8, i8, i8, i8, i8[:, ::1], f4, b1, f4[:, ::1], f4[::1], f4[::1], f4[::1], i8[::1])")
+def unattend(g, q, k, v, heads, length, source, size, width, steps, factor, causal, tops, to_q, to_k, to_v, turns):
     """The cotangents of q, k and v, of the last two zeros before, given that of y; `steps` are those of g, q, k, v and of these."""
-    heads, length, source, size, width = sizes
+    helping = invite(turns)
     weights, slopes = np.empty((QUERIES, source), np.float32), np.empty((QUERIES, source), np.float32)
-    head = claim(turns, 0)
+    head = take(turns, helping, len(tops))
     while head < len(tops):
         at_k, at_v = start(steps, 2, heads, head), start(steps, 3, heads, head)
         to_keys, to_values = start(steps, 5, heads, head), start(steps, 6, heads, head)
@@ -100,5 +102,5 @@ def unattend(g, q, k, v, sizes, steps, factor, causal, tops, to_q, to_k, to_v, t
             gemm(False, False, count, size, seen, slopes, 0, source, k, at_k, steps[2, 2], False, to_q, to_queries, steps[4, 2])
             gemm(True, False, seen, size, count, slopes, 0, source, q, at_q, steps[1, 2], True, to_k, to_keys, steps[5, 2])
         finish(turns, 0)
-        head = claim(turns, 0)
+        head = take(turns, helping, len(tops))
     wait(turns, 0, len(tops))

@@ -166,6 +166,44 @@ def put(context, array, place, step, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def turn(context, a, at, step, wide, b, to, gap, tall):  # type: ignore[no-untyped-def]
+    """16 rows of 16 float32 as columns: b.flat[to + j * gap + i] = a.flat[at + i * step + j].
+
+    Only the first `wide` of each row of a are read, zeros taken for the others, and only the first `tall` of each row of b written.
+    """
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        a, at, step, wide, b, to, gap, tall = args
+        source, target = [context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 4)]
+        inside, reached, pointer = _mask(builder, wide), _mask(builder, tall), _vector.as_pointer()
+        take = ir.FunctionType(_vector, [pointer, ir.IntType(32), inside.type, _vector])
+        take = cgutils.get_or_insert_function(builder.module, take, "llvm.masked.load.v16f32.p0")
+        give = ir.FunctionType(ir.VoidType(), [_vector, pointer, ir.IntType(32), inside.type])
+        give = cgutils.get_or_insert_function(builder.module, give, "llvm.masked.store.v16f32.p0")
+        rows = []
+        for _ in range(LANES):
+            place = builder.bitcast(builder.gep(source, [at]), pointer)
+            rows.append(builder.call(take, [place, ir.IntType(32)(4), inside, ir.Constant(_vector, None)]))
+            at = builder.add(at, step)
+        half = LANES // 2
+        while half:  # blocks of half by half change places, two and two
+            upper = _order([j if not j & half else LANES + j - half for j in range(LANES)])
+            lower = _order([j + half if not j & half else LANES + j for j in range(LANES)])
+            for i in range(LANES):
+                if not i & half:
+                    pair = rows[i], rows[i + half]
+                    rows[i], rows[i + half] = builder.shuffle_vector(*pair, upper), builder.shuffle_vector(*pair, lower)
+            half //= 2
+        for row in rows:
+            builder.call(give, [row, builder.bitcast(builder.gep(target, [to]), pointer), ir.IntType(32)(4), reached])
+            to = builder.add(to, gap)
+        return context.get_dummy_value()
+
+    whole = types.intp
+    return types.void(a, whole, whole, whole, b, whole, whole, whole), build
+
+
+@intrinsic
 def fill(context, number):  # type: ignore[no-untyped-def]
     """A vector of 16 times the same number."""
 

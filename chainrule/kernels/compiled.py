@@ -20,17 +20,16 @@ correctness: no thread waits for another to begin. That holds in any number of P
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.cores import current_core, forget, leave
 from chainrule.kernels.desk import CALLED, COUNTERS, STATE, Desk, inviting
 from chainrule.kernels.memory import keep_freed
 
@@ -41,25 +40,6 @@ def available() -> int:
     if given.isdecimal() and int(given):
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-CORES = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
-avoided = threading.local()
-
-
-@cache
-def core_asker() -> Callable[[], int]:
-    """A function that gives the number of the core that a thread runs on, -1 where the system does not say."""
-    found = getattr(ctypes.PyDLL(None), "sched_getcpu", None) if CORES else None  # too quick to let go of the interpreter for
-    return found or (lambda: -1)
-
-
-def leave(core: int) -> None:
-    """Keep this thread away from a core: some systems wake a thread on the core of the one that wakes it, and let both share it."""
-    if core in CORES and len(CORES) > 1 and getattr(avoided, "core", -1) != core:
-        with suppress(OSError):  # the process may have been moved elsewhere
-            os.sched_setaffinity(0, CORES - {core})
-        avoided.core = core
 
 
 class Pool:
@@ -77,6 +57,8 @@ class Pool:
 
     def grow(self) -> None:
         with self.lock:
+            if not self.helpers:
+                calm_blas()
             while self.helpers < self.threads - 1:
                 self.helpers += 1
                 threading.Thread(target=self.help, args=(self.calls, self.desk), name="chainrule", daemon=True).start()
@@ -101,7 +83,7 @@ class Pool:
         """
         if self.helpers < self.threads - 1:
             self.grow()
-        core = core_asker()()
+        core = current_core()
         job = [work, args]
         for _ in range(helpers):
             self.calls.put((core, job))
@@ -170,6 +152,7 @@ def after_fork() -> None:
     """A child has none of its parent's other threads, and nobody holds its locks."""
     global _held, _holding
     _held, _holding = 0, threading.Lock()
+    forget()
     pool.forget()
 
 
@@ -195,6 +178,23 @@ def compiled_blas() -> list:
     for c in libraries:
         c.set_num_threads(pool.threads)
     return libraries
+
+
+def calm_blas() -> None:
+    """Have the threads of OpenBLAS sleep soon after a product: as they come, they look for the next for some 100 ms.
+
+    They would do so on the cores that the helpers here need. OPENBLAS_THREAD_TIMEOUT says otherwise: they look 2 to its power cycles.
+    """
+    if pool.threads == 1 or "OPENBLAS_THREAD_TIMEOUT" in os.environ:
+        return
+    os.environ["OPENBLAS_THREAD_TIMEOUT"] = "16"
+    if threading.active_count() > 1:  # another thread may be multiplying
+        return
+    for c in blas():
+        read, stop = (getattr(c.dynlib, name, None) for name in ("openblas_read_env", "blas_thread_shutdown_"))
+        if read and stop:
+            read()
+            stop()  # until the next product, which starts them with what was read
 
 
 class OneThread:

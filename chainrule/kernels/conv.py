@@ -1,8 +1,8 @@
 """Convolution on arrays, in one, two or three dimensions: forward, and the gradients of the input and of the weight.
 
 Here only the choice is made: Winograd's algorithm for 3x3 taps with stride 1, a dense layer for images smaller than the kernel, a
-direct way for channels on their own, else matrix products with the columns of the input; and for other types and what is too small to
-be worth compiled code, plain NumPy.
+product with every image for a single tap, a direct way for channels on their own, else matrix products with the columns of the
+input; and for other types and what is too small to be worth compiled code, plain NumPy.
 
 Shapes: x (N, C, *spatial), weight (O, C / groups, *kernel), y (N, O, *out); `stride`, `padding` and `dilation` are tuples.
 """
@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from chainrule.kernels import conv_columns, conv_dense, conv_depthwise, conv_plain, winograd
+from chainrule.kernels import conv_columns, conv_dense, conv_depthwise, conv_plain, conv_pointwise, winograd
 from chainrule.kernels.conv_plain import Ints, output_size, padded, tap_slices, widened, windows
 
 ndarray = np.ndarray
@@ -61,6 +61,8 @@ def conv(
         conv_dense.convolve(x, weight, y, shift, conv_dense.taps(x.shape[2:], kernel, stride, padding, dilation, out), False)
     elif by_winograd(x, weight, y, stride, padding, dilation, groups):
         winograd.convolve(x, weight, y, padding, shift)
+    elif out == x.shape[2:] and conv_pointwise.suits(out, kernel, stride, padding, groups, x.dtype):
+        conv_pointwise.convolve(x, weight, y, shift)
     elif groups == x.shape[1] > 1 and conv_depthwise.suits(x.shape[2:], kernel, stride, padding, dilation, out):
         conv_depthwise.convolve(x, weight, y, shift, stride, padding, dilation)
     else:
@@ -85,6 +87,8 @@ def conv_input(
         conv_dense.convolve(g, weight, x, shift, conv_dense.taps(spatial, weight.shape[2:], stride, padding, dilation, out), True)
     elif whole and min(back) >= 0 and by_winograd(g, weight, x, stride, back, dilation, groups):
         winograd.convolve(g, weight, x, back, shift, across=True)
+    elif out == spatial and conv_pointwise.suits(out, weight.shape[2:], stride, padding, groups, x.dtype):
+        conv_pointwise.convolve(g, weight, x, shift, across=True)
     elif groups == x.shape[1] > 1 and conv_depthwise.suits(spatial, weight.shape[2:], stride, padding, dilation, out):
         conv_depthwise.input_gradient(g, weight, x, shift, stride, padding, dilation)
     else:
@@ -105,6 +109,8 @@ def conv_weight(g: ndarray, x: ndarray, kernel: Ints, stride: Ints, padding: Int
         conv_dense.weight_gradient(g, x, weight, conv_dense.taps(x.shape[2:], kernel, stride, padding, dilation, out))
     elif whole and by_winograd(x, weight, g, stride, padding, dilation, groups):
         winograd.taps_gradient(g, x, weight, padding)
+    elif min(weight.shape[:2]) >= 16 and out == x.shape[2:] and conv_pointwise.suits(out, kernel, stride, padding, groups, x.dtype):
+        conv_pointwise.weight_gradient(g, x, weight)
     elif groups == x.shape[1] > 1 and conv_depthwise.suits(x.shape[2:], kernel, stride, padding, dilation, out):
         conv_depthwise.weight_gradient(g, x, weight, stride, padding, dilation)
     else:

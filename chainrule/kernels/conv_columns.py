@@ -16,6 +16,7 @@ ndarray = np.ndarray
 Ints = tuple[int, ...]
 NEAR = 1 << 18  # bytes of columns at a time
 DEEP = 640  # rows of columns at a time
+FEW = 1 << 14  # taps up to which every thread may sum them up for itself
 ALONE = 1 << 17  # multiplications that are not worth a second thread
 
 
@@ -105,10 +106,14 @@ def weight_gradient(g: ndarray, x: ndarray, w: ndarray, stride: Ints, padding: I
 
     kernel, out = w.shape[2:], g.shape[2:]
     taps, channels, threads = prod(kernel), w.shape[1], get_num_threads()
-    images, places = blocks(len(x), out, 1024)
+    apart = taps > 1 and w.size <= FEW and len(x) >= 2 * threads  # each thread goes through images of its own, for all channels
+    most = max(64, min(1024, NEAR // (channels * taps * x.itemsize))) if apart else 1024
+    images, places = blocks(len(x), out, most)
     if images == 1:
-        places = lines(out, min(prod(out), 1024))
-    depth = max(1, min(channels, 2 * NEAR // (images * places * taps * x.itemsize), -(-channels * groups // (2 * threads))))
+        places = lines(out, min(prod(out), most))
+    depth = max(1, min(channels, 2 * NEAR // (images * places * taps * x.itemsize)))
+    if not apart:
+        depth = min(depth, -(-channels * groups // (2 * threads)))
     pieces = -(-channels // depth) * groups
     shares = 1 if pieces >= 2 * threads else max(1, min(-(-len(x) // images), -(-2 * threads // pieces)))
     parts = np.empty((shares, *w.shape[:2], taps), w.dtype) if shares > 1 else w.reshape(1, *w.shape[:2], taps)

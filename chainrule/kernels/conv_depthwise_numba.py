@@ -18,8 +18,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from chainrule.kernels.compile_numba import claim, finish, inlined, inner, kernel, peek, poke, wait
+from chainrule.kernels.compile_numba import finish, inlined, inner, kernel, peek, poke, wait
 from chainrule.kernels.compile_vectors_numba import LANES, OF, alternately, apart, fill, load, load_first, store, store_first, total
+from chainrule.kernels.handover_numba import invite, take
 
 TYPES = ("f4", "f8")
 PIECE = 1 << 13  # places to a task, at least
@@ -134,16 +135,17 @@ def correlate(x, w, y, bias, back, masks, offsets, wanted, sizes, turns):  # typ
 
     A task is up to four images of some channels.
     """
+    helping = invite(turns)
     images, inputs, outputs = x.shape[0], x.shape[1], y.shape[1]
-    size, taps, inside = sizes[0] * sizes[1], w.shape[2] * w.shape[3], sizes[2] * sizes[3]
-    plain = sizes[4] == 1 and sizes[5] == 1 and size == inside
-    step_x, step_y, room = inputs * x.shape[2] * x.shape[3], outputs * y.shape[2] * y.shape[3], size + 2 * LANES
+    size_x, size_y, taps = x.shape[2] * x.shape[3], y.shape[2] * y.shape[3], w.shape[2] * w.shape[3]
+    size, plain = max(size_x, size_y), size_x == size_y
+    step_x, step_y, room = inputs * size_x, outputs * size_y, size + 2 * LANES
     given, result = x.reshape(-1), y.reshape(-1)
     plane = np.empty(0 if plain else 4 * room, x.dtype)
     group = min(outputs, PIECE // (4 * size) + 1)
     pieces = (outputs + group - 1) // group
     tasks = (images + 3) // 4 * pieces
-    task = claim(turns, 0)
+    task = take(turns, helping, tasks)
     while task < tasks:
         n, start = task // pieces * 4, task % pieces * group
         count = min(4, images - n)
@@ -152,8 +154,8 @@ def correlate(x, w, y, bias, back, masks, offsets, wanted, sizes, turns):  # typ
             for m in range(max(1, inputs // outputs)):
                 source = c * (inputs // outputs) + m if back else c * inputs // outputs
                 first = (source if back else c) * taps
-                a, at, step_a = given, n * step_x + source * x.shape[2] * x.shape[3], step_x
-                b, to, step_b = result, n * step_y + c * y.shape[2] * y.shape[3], step_y
+                a, at, step_a = given, n * step_x + source * size_x, step_x
+                b, to, step_b = result, n * step_y + c * size_y, step_y
                 if back and not plain:
                     for i in range(count):
                         spread(given, at + i * step_x, sizes, plane, i * room)
@@ -167,22 +169,23 @@ def correlate(x, w, y, bias, back, masks, offsets, wanted, sizes, turns):  # typ
                         one(a, at + i * step_a, b, to + i * step_b, w, first, begin, m > 0, masks, offsets, wanted, size)
                 if not (plain or back):
                     for i in range(count):
-                        gather(plane, i * room, sizes, result, (n + i) * step_y + c * inside)
+                        gather(plane, i * room, sizes, result, (n + i) * step_y + c * size_y)
         finish(turns, 0)
-        task = claim(turns, 0)
+        task = take(turns, helping, tasks)
     wait(turns, 0, tasks)
 
 
 @kernel(*[f"({t}[:, :, :, ::1], {t}[:, :, :, ::1], {t}[:, :, :, ::1], {TABLES}, i8[::1])" for t in TYPES])
 def weight_gradient(g, x, w, masks, offsets, wanted, sizes, turns):  # type: ignore[no-untyped-def]
     """Fill w, the taps' gradient; a task is some channels of all images. Taps go three at a time, so the tables have a multiple of it."""
+    helping = invite(turns)
     images, channels, outputs, taps = x.shape[0], x.shape[1], g.shape[1], w.shape[2] * w.shape[3]
-    size, inside = sizes[0] * sizes[1], sizes[2] * sizes[3]
-    plain, cotangents = sizes[4] == 1 and sizes[5] == 1 and size == inside, g.reshape(-1)
+    size, inside = x.shape[2] * x.shape[3], g.shape[2] * g.shape[3]
+    plain, cotangents = size == inside, g.reshape(-1)
     plane, sums = np.empty(0 if plain else size + 2 * LANES, x.dtype), np.empty(offsets.size * LANES, x.dtype)
     group = min(outputs, PIECE // (images * size) + 1)
     tasks = (outputs + group - 1) // group
-    task = claim(turns, 0)
+    task = take(turns, helping, tasks)
     while task < tasks:
         for o in range(task * group, min(outputs, (task + 1) * group)):
             for i in range(0, sums.size, LANES):
@@ -207,5 +210,5 @@ def weight_gradient(g, x, w, masks, offsets, wanted, sizes, turns):  # type: ign
             for tap in range(taps):
                 poke(w, o * taps + tap, total(load(sums, tap * LANES)))
         finish(turns, 0)
-        task = claim(turns, 0)
+        task = take(turns, helping, tasks)
     wait(turns, 0, tasks)

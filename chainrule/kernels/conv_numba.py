@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.kernels.compile_numba import claim, finish, gemm, inner, kernel, peek, poke, product, wait
+from chainrule.kernels.compile_numba import finish, gemm, inner, kernel, peek, poke, product, wait
 from chainrule.kernels.compile_vectors_numba import LANES, load, load_first, store
 from chainrule.kernels.conv_planes_numba import TYPES, add_back, clear, lay_out, room, tap_offset
+from chainrule.kernels.handover_numba import invite, take
 
 
 @inner
@@ -21,9 +22,9 @@ def by_lines(geometry, places):  # type: ignore[no-untyped-def]
 
 
 @inner
-def plane_room(geometry, places):  # type: ignore[no-untyped-def]
-    """A plane for `places`, and where taps are in it."""
-    if not by_lines(geometry, places):
+def plane_room(geometry, places, wanted):  # type: ignore[no-untyped-def]
+    """A plane for `places`, if it is wanted, and where taps are in it."""
+    if not (wanted and by_lines(geometry, places)):
         return 0, np.empty(0, np.int64)
     rows, long = room(geometry, places // geometry[5, 2])
     offsets = np.empty(geometry[1, 1] * geometry[1, 2], np.int64)
@@ -130,14 +131,15 @@ def together(y, first, last, channel, channels, block, back, bias):  # type: ign
 @kernel(*[f"({t}[:, :, ::1], {t}[:, :, ::1], {t}[:, :, ::1], {t}[::1], i8[:, ::1], i8, i8, i8, i8, b1, i8[::1])" for t in TYPES])
 def forward(x, w, y, bias, geometry, groups, images, places, channels, plain, turns):  # type: ignore[no-untyped-def]
     """Fill y; a block is `images` images or `places` places, and `channels` channels at a time. `plain`: x is its own columns."""
+    helping = invite(turns)
     total, every, outputs, taps = y.shape[2], w.shape[1], w.shape[0] // groups, w.shape[2]
     pieces = (total + places - 1) // places
     tasks = (len(x) + images - 1) // images * pieces * groups
     cols = np.empty(1 if plain else channels * taps * (images * places + LANES), x.dtype)
-    length, offsets = plane_room(geometry, places)
+    task = take(turns, helping, tasks)
+    length, offsets = plane_room(geometry, places, task < tasks)
     plane = np.empty(length, x.dtype)
     block = np.empty(outputs * places * images if images > 1 else 1, x.dtype)
-    task = claim(turns, 0)
     while task < tasks:
         n, group = task // (pieces * groups) * images, task // pieces % groups
         first = task % pieces * places
@@ -166,21 +168,22 @@ def forward(x, w, y, bias, geometry, groups, images, places, channels, plain, tu
                 for p in range(to + o * total, to + o * total + last - first):
                     poke(y, p, peek(y, p) + more)
         finish(turns, 0)
-        task = claim(turns, 0)
+        task = take(turns, helping, tasks)
     wait(turns, 0, tasks)
 
 
 @kernel(*[f"({t}[:, :, ::1], {t}[:, :, ::1], {t}[:, :, ::1], {t}[::1], i8[:, ::1], i8, i8, i8, i8, i8[::1])" for t in TYPES])
 def input_gradient(g, w, x, bias, geometry, groups, images, places, channels, turns):  # type: ignore[no-untyped-def]
     """Fill x, the input's gradient, from g, the result's: a task is all of `channels` channels of some images. Plus a bias."""
+    helping = invite(turns)
     total, every, outputs, taps = g.shape[2], w.shape[1], w.shape[0] // groups, w.shape[2]
     pieces = (every + channels - 1) // channels
     tasks = (len(x) + images - 1) // images * pieces * groups
     cols = np.empty(channels * taps * (images * places + LANES), x.dtype)
     block = np.empty(outputs * places * images if images > 1 else 1, x.dtype)
-    length, offsets = plane_room(geometry, places)
+    task = take(turns, helping, tasks)
+    length, offsets = plane_room(geometry, places, task < tasks)
     plane = np.empty(length, x.dtype)
-    task = claim(turns, 0)
     while task < tasks:
         n, group, c = task // (pieces * groups) * images, task // pieces % groups, task % pieces * channels
         count, after = min(channels, every - c), min(len(x), n + images)
@@ -206,7 +209,7 @@ def input_gradient(g, w, x, bias, geometry, groups, images, places, channels, tu
                 here = (k * x.shape[1] + group * every + c) * x.shape[2]
                 columns(x, here, count, geometry, first, last, cols, (k - n) * (last - first), step, True, plane, offsets)
         finish(turns, 0)
-        task = claim(turns, 0)
+        task = take(turns, helping, tasks)
     wait(turns, 0, tasks)
 
 
@@ -216,14 +219,15 @@ def weight_gradient(g, x, w, geometry, groups, images, places, channels, turns):
 
     w is (shares, O, C / groups, taps), to be summed over shares.
     """
+    helping = invite(turns)
     total, every, outputs, taps = g.shape[2], w.shape[2], w.shape[1] // groups, w.shape[3]
     pieces, share = (every + channels - 1) // channels, (len(x) + len(w) - 1) // len(w)
     tasks = len(w) * pieces * groups
     cols = np.empty(channels * taps * (images * places + LANES), x.dtype)
-    length, offsets = plane_room(geometry, places)
+    task = take(turns, helping, tasks)
+    length, offsets = plane_room(geometry, places, task < tasks)
     plane = np.empty(length, x.dtype)
     block, none = np.empty(outputs * places * images if images > 1 else 1, x.dtype), np.empty(0, x.dtype)
-    task = claim(turns, 0)
     while task < tasks:
         part, group, c = task // (pieces * groups), task // pieces % groups, task % pieces * channels
         count, end = min(channels, every - c), min(len(x), (part + 1) * share)
@@ -250,5 +254,5 @@ def weight_gradient(g, x, w, geometry, groups, images, places, channels, turns):
                 for p in range(to + o * every * taps, to + o * every * taps + count * taps):
                     poke(w, p, x.dtype.type(0))
         finish(turns, 0)
-        task = claim(turns, 0)
+        task = take(turns, helping, tasks)
     wait(turns, 0, tasks)

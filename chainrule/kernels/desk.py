@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.cores import current_core, leave
+
 PHASES = 8  # at most so many rounds of turns in one kernel
 LINE = 16  # counters lie this far apart, so that no two share a line of the cache
 COUNTERS = 2 * LINE * PHASES
@@ -21,6 +23,7 @@ COUNTERS = 2 * LINE * PHASES
 STATE, TAKEN, SEMAPHORE, JOB, GIVEN = [COUNTERS + n for n in (0, 8, 16, 31, 32)]
 READY, POSTED, WORKING, ASLEEP, CALLED = range(5)  # states; CALLED: elsewhere
 LOOKS = 2000  # a helper looks so often, some 50 us, before it sleeps
+SOMETIMES = 16  # calls that find no helper, of which one sees to it that the helper has another core
 SELDOM = 255  # so many calls in a row do without a helper, at most, before it is tried again whether it comes in time
 
 
@@ -38,15 +41,19 @@ class Desk:
         self.counters, self.words = self.turns[:COUNTERS], memoryview(self.turns)
         self.words[STATE] = CALLED
         self.lock, self.seat = threading.Lock(), threading.Lock()
-        self.missed = self.patience = self.taken = 0
-        self.ready = False
+        self.missed = self.patience = self.taken = self.away = 0
+        self.ready, self.helper = False, 0
 
     def run(self, kernel: Callable[..., Any], args: tuple, short: bool) -> bool:
         """kernel(*args, turns) with the helper, if it is awake or the kernel not short; False, and nothing, if it is not here."""
         state = self.words[STATE]
         if state != READY:
+            self.away += 1
+            if state in (POSTED, WORKING) and self.away % SOMETIMES == 0:
+                leave(current_core(), self.helper)  # where it would not run before this thread stops
             if state != ASLEEP or (short and not self.worth_waking()):
                 return False
+            leave(current_core(), self.helper)
             self.room.wake(self.turns)
         if not self.lock.acquire(False):
             return False
@@ -76,6 +83,7 @@ class Desk:
             self.ready = self.ready or self.room.prepare(self.turns)
             if not self.ready:
                 return False
+            self.helper = threading.get_native_id()
             self.words[STATE] = READY
             return not calls.empty() or self.room.attend(self.turns, LOOKS)
         finally:
@@ -91,5 +99,6 @@ def inviting(kernel: Any) -> bool:
     if Desk.room is None:
         from chainrule.kernels import handover_numba
 
+        handover_numba.load()
         Desk.room = handover_numba
     return True

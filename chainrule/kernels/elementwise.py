@@ -7,14 +7,14 @@ in the cache, and while NumPy computes one block, which it does without the GIL,
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from math import copysign
 from typing import Any
 
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels.compiled import share
+from chainrule.kernels.compiled import get_num_threads, share
 from chainrule.kernels.memory import keep_freed
 from chainrule.kernels.reductions import count, transposed as transposed_copy
 from chainrule.kernels.threads import MANY, in_blocks
@@ -183,6 +183,38 @@ def combined(name: str, *operands: Any) -> np.ndarray | None:
     setting = float(settings[0]) if settings else 0.0
     share(formulas.combine, which, flat[0], flat[1], flat[-1], y.ravel(), setting, alone=y.size < MANY)
     return y
+
+
+def within(g: Any, a: Any, low: float, high: float) -> np.ndarray | None:
+    """g where a lies between the bounds, else 0; None if these are not many float32 alike."""
+    if a.__class__ is not ndarray or g.__class__ is not ndarray or a.size < COMPILED or a.dtype is not F32 or g.dtype is not F32:
+        return None
+    if g.shape != a.shape or not (a.flags.c_contiguous and g.flags.c_contiguous):
+        return None
+    keep_freed()
+    y = np.empty_like(a)
+    share(room().within, g.ravel(), a.ravel(), y.ravel(), float(low), float(high), alone=a.size < MANY)
+    return y
+
+
+SPREAD = 1 << 15  # elements from which a helper who is awake saves time
+SPREADABLE = frozenset((np.sqrt, np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum))
+
+
+def way_of_many(kernel: Callable) -> tuple[int, Callable]:
+    """From how many elements on an elementwise kernel is not just called, and what calls it then, with the kernel and its operands."""
+    plain = kernel if kernel.__class__ is ufunc else getattr(kernel, "ufunc", None)
+    return (SPREAD, partial(spread, plain.__name__)) if plain in SPREADABLE else (MANY, blockwise)
+
+
+def spread(name: str, kernel: Callable, *operands: Any) -> Any:
+    """kernel(*operands), a ufunc for which there is a formula of that name, too, which shares less work than `blockwise` does."""
+    if operands[0].size >= MANY:
+        return blockwise(kernel, *operands)
+    y = None
+    if get_num_threads() > 1:
+        y = compiled(name, *operands) if len(operands) == 1 else combined(name, *operands)
+    return kernel(*operands) if y is None else y
 
 
 def copy(a: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.kernels.compile_numba import claim, finish, inlined, kernel, wait
-from chainrule.kernels.handover_numba import invite
+from chainrule.kernels.compile_numba import finish, inlined, kernel, wait
+from chainrule.kernels.handover_numba import invite, take
 
 PIECE = 1 << 14
 SQRT_HALF, INVERSE_SQRT_2PI = np.float32(0.7071067811865476), np.float32(0.3989422804014327)
@@ -95,9 +95,10 @@ def softplus_of(x):
 @kernel("(i8, f4[::1], f4[::1], f8, f8, i8[::1])")
 def apply(which, x, y, low, high, turns):
     """y = f(x), f being the formula of that number in FORMULAS; bounds are not NaN."""
-    invite(turns)
+    helping = invite(turns)
     n, low, high = len(x), np.float32(low), np.float32(high)
-    i = claim(turns, 0)
+    pieces = (n + PIECE - 1) // PIECE
+    i = take(turns, helping, pieces)
     while i * PIECE < n:
         a, b = x[i * PIECE : (i + 1) * PIECE], y[i * PIECE : (i + 1) * PIECE]
         if which == 0:
@@ -127,26 +128,34 @@ def apply(which, x, y, low, high, turns):
         elif which == 8:
             for k in range(len(a)):
                 b[k] = ONE / np.sqrt(a[k])
+        elif which == 10:
+            for k in range(len(a)):
+                b[k] = np.sqrt(a[k])
+        elif which == 11:
+            for k in range(len(a)):
+                b[k] = a[k] * low
         else:
             for k in range(len(a)):
                 v = low if a[k] < low else a[k]
                 b[k] = high if v > high else v
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + PIECE - 1) // PIECE)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 FORMULAS = {
     "erf": 0, "gelu": 1, "gelu_slope": 2, "sigmoid": 3, "silu": 4, "silu_slope": 5, "softplus": 6, "relu": 7, "rsqrt": 8, "clip": 9,
+    "sqrt": 10, "scale": 11,
 }  # fmt: skip
 
 
 @kernel("(i8, f4[::1], f4[::1], f4[::1], f4[::1], f8, i8[::1])")
 def combine(which, x, y, z, out, p, turns):
     """out = f(x, y, z, p), f being the formula of that number in PAIRS; in the rules x is the cotangent."""
-    invite(turns)
+    helping = invite(turns)
     n, p = len(x), np.float32(p)
-    i = claim(turns, 0)
+    pieces = (n + PIECE - 1) // PIECE
+    i = take(turns, helping, pieces)
     while i * PIECE < n:
         start, stop = i * PIECE, (i + 1) * PIECE
         a, b, c, d = x[start:stop], y[start:stop], z[start:stop], out[start:stop]
@@ -191,12 +200,47 @@ def combine(which, x, y, z, out, p, turns):
         elif which == 13:
             for k in range(len(a)):
                 d[k] = p * (TWO * (b[k] - a[k]))
+        elif which == 14:
+            for k in range(len(a)):
+                d[k] = a[k] + b[k]
+        elif which == 15:
+            for k in range(len(a)):
+                d[k] = a[k] - b[k]
+        elif which == 16:
+            for k in range(len(a)):
+                d[k] = a[k] * b[k]
+        elif which == 17:
+            for k in range(len(a)):
+                d[k] = a[k] / b[k]
+        elif which == 18:
+            for k in range(len(a)):
+                d[k] = a[k] if (a[k] > b[k]) | (a[k] != a[k]) else b[k]
+        elif which == 19:
+            for k in range(len(a)):
+                d[k] = a[k] if (a[k] < b[k]) | (a[k] != a[k]) else b[k]
         else:
             for k in range(len(a)):
                 d[k] = a[k] * silu_slope_of(b[k])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + PIECE - 1) // PIECE)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
+
+
+@kernel("(f4[::1], f4[::1], f4[::1], f8, f8, i8[::1])")
+def within(g, x, out, low, high, turns):
+    """out = g where x lies between the bounds (or is NaN), else 0."""
+    helping = invite(turns)
+    n, low, high = len(x), np.float32(low), np.float32(high)
+    pieces = (n + PIECE - 1) // PIECE
+    i = take(turns, helping, pieces)
+    while i * PIECE < n:
+        start, stop = i * PIECE, (i + 1) * PIECE
+        a, b, d = g[start:stop], x[start:stop], out[start:stop]
+        for k in range(len(a)):
+            d[k] = ZERO if (b[k] <= low) | (b[k] >= high) else a[k]
+        finish(turns, 0)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 # For each formula its number, how many arrays it takes, and what must follow them (None: any one number)
@@ -204,5 +248,6 @@ PAIRS: dict[str, tuple[int, int, tuple | None]] = {
     "lerp": (0, 2, None), "lerp from the end": (1, 2, None), "addcmul": (2, 3, None), "sigmoid rule": (3, 2, ()), "relu rule": (4, 2, ()),
     "tanh rule": (5, 2, ()), "abs rule": (6, 2, ()), "sqrt rule": (7, 2, ()), "rsqrt rule": (8, 2, ()),
     "softplus rule": (9, 2, (1, 20)), "gelu rule": (10, 2, ()), "silu rule": (11, 2, ()), "mse rule": (12, 2, None),
-    "mse rule of b": (13, 2, None),
+    "mse rule of b": (13, 2, None), "add": (14, 2, ()), "subtract": (15, 2, ()), "multiply": (16, 2, ()), "divide": (17, 2, ()),
+    "maximum": (18, 2, ()), "minimum": (19, 2, ()),
 }  # fmt: skip

@@ -17,8 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from chainrule.kernels.compile_numba import _pause as let_others_run, kernel
-from chainrule.kernels.desk import ASLEEP, CALLED, COUNTERS, GIVEN, JOB, POSTED, READY, SEMAPHORE, STATE, TAKEN, WORKING
+from chainrule.kernels.compile_numba import STATED, _fetch_add as fetch_add, _pause as let_others_run, inlined, kernel
+from chainrule.kernels.desk import ASLEEP, CALLED, COUNTERS, GIVEN, JOB, LINE, POSTED, READY, SEMAPHORE, STATE, TAKEN, WORKING
 
 LONG, SHORT, BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 CALL = ir.FunctionType(ir.VoidType(), [BYTES])  # what a helper calls, with the address of the arguments
@@ -50,7 +50,7 @@ def _repeat(builder, held):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def invite(context, turns):  # type: ignore[no-untyped-def]
-    """Leave this call on the desk, if these are its turns and a helper looks there."""
+    """Leave this call at the desk, if these are its turns and a helper looks there; whether it is the helper who calls."""
 
     def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
         given = builder.function.args[2:]
@@ -58,18 +58,32 @@ def invite(context, turns):  # type: ignore[no-untyped-def]
         assert GIVEN + context.get_abi_sizeof(held) // 8 < 2 * COUNTERS
         again = _repeat(builder, held)
         at_desk = builder.icmp_signed(">", context.make_array(signature.args[0])(context, builder, args[0]).nitems, LONG(COUNTERS))
+        helping = cgutils.alloca_once_value(builder, ir.IntType(1)(0))
         with builder.if_then(at_desk):
             state = _word(context, builder, signature, args, STATE)
-            with builder.if_then(_swap(builder, state, READY, FILLING)):
+            seen = builder.cmpxchg(state, LONG(READY), LONG(FILLING), "seq_cst", "seq_cst")
+            builder.store(builder.icmp_signed("==", builder.extract_value(seen, 0), LONG(WORKING)), helping)
+            with builder.if_then(builder.extract_value(seen, 1)):
                 builder.store(builder.ptrtoint(again, LONG), _word(context, builder, signature, args, JOB))
                 block = builder.bitcast(_word(context, builder, signature, args, GIVEN), held.as_pointer())
                 for i, a in enumerate(given):
                     value = a.type(None) if OWNERS.fullmatch(a.name) else a
                     builder.store(value, builder.gep(block, [SHORT(0), SHORT(i)]))
-                builder.store_atomic(LONG(POSTED), state, "seq_cst", 8)
-        return context.get_dummy_value()
+                _swap(builder, state, FILLING, POSTED)  # unless the helper was called away in the meantime
+        return builder.load(helping)
 
-    return types.void(turns), build
+    return types.boolean(turns), build
+
+
+@inlined
+def take(turns, helping, pieces):
+    """The next of so many pieces of work, `pieces` if there is none: the first that are left, a helper the last.
+
+    So each finds in its own core's cache what it had there in the call before.
+    """
+    if fetch_add(turns, 0, 1) >= pieces:
+        return pieces
+    return pieces - 1 - fetch_add(turns, 3 * LINE, 1) if helping else fetch_add(turns, 2 * LINE, 1)
 
 
 @intrinsic
@@ -175,21 +189,28 @@ def attend(turns, looks):
             left = looks
 
 
-@kernel("(i8[::1])")
+@kernel("(i8[::1],)")
 def prepare(turns):
     """Whether helpers can sleep at the desk."""
     return _prepare(turns) == 0
 
 
-@kernel("(i8[::1])")
+@kernel("(i8[::1],)")
 def wake(turns):
     """Have the helper look again, if it sleeps."""
     if _change(turns, ASLEEP, READY):
         _signal(turns)
 
 
-@kernel("(i8[::1])")
+@kernel("(i8[::1],)")
 def call_away(turns):
     """Have the helper leave the desk."""
     if _exchange(turns, CALLED) == ASLEEP:
         _signal(turns)
+
+
+def load() -> None:
+    """Compile, or find, what this room has for Python: not in the helper's thread, which the end of the process would stop."""
+    for function, signatures in STATED:
+        if function in (attend, prepare, wake, call_away):
+            function.compile(signatures[0])

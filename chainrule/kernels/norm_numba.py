@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.kernels.compile_numba import claim, finish, inlined, inner, kernel, peek, poke, wait
+from chainrule.kernels.compile_numba import finish, inlined, inner, kernel, peek, poke, wait
 from chainrule.kernels.compile_vectors_numba import LANES, fill, load, store, total
+from chainrule.kernels.handover_numba import invite, take
 
 PIECE = 1 << 13  # elements to a task, at least
 BLOCK = 1 << 12  # elements to a block, at most
@@ -104,11 +105,12 @@ def combined(g, x, at, step, rows, length, scale, slope, shift, y):  # type: ign
 @kernel(f"({ROWS}, f4[::1], f4[::1], f4, {ROWS}, f4[:, ::1], i8[::1])")
 def batch_norm(x, weight, bias, eps, y, moments, turns):  # type: ignore[no-untyped-def]
     """Fill y, and moments: means, variances, and the inverses of the standard deviations. A task is some channels."""
+    helping = invite(turns)
     images, channels, length = x.shape
     step, (tall, wide) = channels * length, block_of(images, length)
     group = min(channels, PIECE // (images * length) + 1)
     tasks = (channels + group - 1) // group
-    task = claim(turns, 0)
+    task = take(turns, helping, tasks)
     while task < tasks:
         for c in range(task * group, min(channels, (task + 1) * group)):
             mean, squares, seen = f64(0), f64(0), 0
@@ -129,18 +131,19 @@ def batch_norm(x, weight, bias, eps, y, moments, turns):  # type: ignore[no-unty
             scale = rstd * weight[c]
             scaled(x, c * length, step, images, length, scale, bias[c] - moments[0, c] * scale, y)
         finish(turns, 0)
-        task = claim(turns, 0)
+        task = take(turns, helping, tasks)
     wait(turns, 0, tasks)
 
 
 @kernel(f"({ROWS}, {ROWS}, f4[::1], f4[::1], f4[::1], {ROWS}, f4[:, ::1], i8[::1])")
 def batch_norm_back(g, x, weight, mean, rstd, to_x, sums, turns):  # type: ignore[no-untyped-def]
     """Fill to_x, unless it is empty, and sums: the cotangents of weight and bias."""
+    helping = invite(turns)
     images, channels, length = x.shape
     step, (tall, wide) = channels * length, block_of(images, length)
     group = min(channels, PIECE // (images * length) + 1)
     tasks = (channels + group - 1) // group
-    task = claim(turns, 0)
+    task = take(turns, helping, tasks)
     while task < tasks:
         for c in range(task * group, min(channels, (task + 1) * group)):
             s, t = f64(0), f64(0)
@@ -156,5 +159,5 @@ def batch_norm_back(g, x, weight, mean, rstd, to_x, sums, turns):  # type: ignor
                 slope = f32(part * scale * rstd[c] * rstd[c] * t)
                 combined(g, x, c * length, step, images, length, scale, slope, f32(part * scale * s) - mean[c] * slope, to_x)
         finish(turns, 0)
-        task = claim(turns, 0)
+        task = take(turns, helping, tasks)
     wait(turns, 0, tasks)

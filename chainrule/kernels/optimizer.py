@@ -12,6 +12,7 @@ from chainrule.kernels.memory import keep_freed
 
 TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 WORTH, SHARED = 1 << 14, 1 << 16  # numbers from which Numba is worth its import, and waking other threads
+SHARES, SHORTEST, LONGEST = 32, 1 << 14, 1 << 18  # pieces of work, and numbers to a piece: short ones keep the memory waiting
 C_ORDER, F_ORDER, ALIGNED, WRITEABLE = 0x1, 0x2, 0x100, 0x400  # NumPy's flags
 
 
@@ -67,8 +68,10 @@ def run_alike(groups: dict[Any, list[Job]]) -> None:
     for (name, dtype), jobs in groups.items():
         rows: dict[tuple[float, ...], int] = {}
         table = [(job.arrays[0].size, rows.setdefault(job.options, len(rows)), *map(id, job.arrays)) for job in jobs]
-        alone = sum([row[0] for row in table]) < SHARED
-        share(getattr(room(), name), np.array(table, np.int64), np.array(list(rows), dtype), alone=alone)
+        total = sum([row[0] for row in table])
+        size = min(max(total // SHARES, SHORTEST), LONGEST)
+        count = sum([-(-row[0] // size) for row in table])
+        share(getattr(room(), name), np.array(table, np.int64), np.array(list(rows), dtype), size, count, alone=total < SHARED)
     groups.clear()
 
 

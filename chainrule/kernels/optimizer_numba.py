@@ -2,7 +2,7 @@
 
 Row k of `table` says how many numbers the k-th parameter has, which row of `options` its formula takes, and which array objects are
 itself, its gradient and its buffers (their `id`: where an array's numbers lie is the first thing that NumPy keeps in the object). A
-piece of work is part of one parameter.
+piece of work, of which there are `count`, is so many numbers of one parameter as `size` says, or what is left of it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from llvmlite import ir
 from numba import carray, types
 from numba.extending import intrinsic
 
-from chainrule.kernels.compile_numba import claim, finish, inlined, inner, kernel, wait
+from chainrule.kernels.compile_numba import finish, inlined, inner, kernel, wait
+from chainrule.kernels.handover_numba import invite, take
 
-PIECE = 1 << 16  # numbers; shorter ones keep the memory waiting
 HEAD = object.__basicsize__  # bytes of what every object begins with
-TYPES = ("(i8[:, ::1], f4[:, ::1], i8[::1])", "(i8[:, ::1], f8[:, ::1], i8[::1])")
+TYPES = ("(i8[:, ::1], f4[:, ::1], i8, i8, i8[::1])", "(i8[:, ::1], f8[:, ::1], i8, i8, i8[::1])")
 
 
 @intrinsic
@@ -42,34 +42,23 @@ def in_half_vectors(context):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def pieces(table, k):  # type: ignore[no-untyped-def]
-    """How many a parameter has."""
-    return (table[k, 0] + PIECE - 1) // PIECE
-
-
-@inlined
-def all_pieces(table):  # type: ignore[no-untyped-def]
-    count = 0
-    for k in range(len(table)):
-        count += pieces(table, k)
-    return count
-
-
-@inlined
-def seek(table, i, k, start):  # type: ignore[no-untyped-def]
-    """The parameter that piece i is part of, and the number of its own first piece; (k, start) are those of an earlier piece."""
-    while start + pieces(table, k) <= i:
-        start += pieces(table, k)
+def seek(table, size, i):  # type: ignore[no-untyped-def]
+    """The parameter that piece i is part of, and which of its own pieces that is."""
+    k = 0
+    count = (table[k, 0] + size - 1) // size
+    while count <= i:
+        i -= count
         k += 1
-    return k, start
+        count = (table[k, 0] + size - 1) // size
+    return k, i
 
 
 @inlined
-def part(table, k, which, piece, like):  # type: ignore[no-untyped-def]
+def part(table, size, k, which, piece, like):  # type: ignore[no-untyped-def]
     """A piece of one of a parameter's arrays."""
-    first = piece * PIECE
+    first = piece * size
     begin = carray(pointer(table[k, 2 + which] + HEAD, table), 1)[0]
-    return carray(pointer(begin + first * like.itemsize, like), min(PIECE, table[k, 0] - first))
+    return carray(pointer(begin + first * like.itemsize, like), min(size, table[k, 0] - first))
 
 
 @inner
@@ -90,15 +79,16 @@ def adapt(p, g, m, v, o):  # type: ignore[no-untyped-def]
 
 
 @kernel(*TYPES)
-def adam(table, options, turns):  # type: ignore[no-untyped-def]
-    k, start, count = 0, 0, all_pieces(table)
-    i = claim(turns, 0)
+def adam(table, options, size, count, turns):  # type: ignore[no-untyped-def]
+    helping = invite(turns)
+    i = take(turns, helping, count)
     while i < count:
-        k, start = seek(table, i, k, start)
-        n, o = i - start, options[table[k, 1]]
-        adapt(part(table, k, 0, n, o), part(table, k, 1, n, o), part(table, k, 2, n, o), part(table, k, 3, n, o), o)
+        k, n = seek(table, size, i)
+        o = options[table[k, 1]]
+        m, v = part(table, size, k, 2, n, o), part(table, size, k, 3, n, o)
+        adapt(part(table, size, k, 0, n, o), part(table, size, k, 1, n, o), m, v, o)
         finish(turns, 0)
-        i = claim(turns, 0)
+        i = take(turns, helping, count)
     wait(turns, 0, count)
 
 
@@ -117,16 +107,16 @@ def roll(p, g, v, o):  # type: ignore[no-untyped-def]
 
 
 @kernel(*TYPES)
-def momentum(table, options, turns):  # type: ignore[no-untyped-def]
+def momentum(table, options, size, count, turns):  # type: ignore[no-untyped-def]
+    helping = invite(turns)
     in_half_vectors()
-    k, start, count = 0, 0, all_pieces(table)
-    i = claim(turns, 0)
+    i = take(turns, helping, count)
     while i < count:
-        k, start = seek(table, i, k, start)
-        n, o = i - start, options[table[k, 1]]
-        roll(part(table, k, 0, n, o), part(table, k, 1, n, o), part(table, k, 2, n, o), o)
+        k, n = seek(table, size, i)
+        o = options[table[k, 1]]
+        roll(part(table, size, k, 0, n, o), part(table, size, k, 1, n, o), part(table, size, k, 2, n, o), o)
         finish(turns, 0)
-        i = claim(turns, 0)
+        i = take(turns, helping, count)
     wait(turns, 0, count)
 
 
@@ -142,13 +132,13 @@ def slide(p, g, o):  # type: ignore[no-untyped-def]
 
 
 @kernel(*TYPES)
-def descend(table, options, turns):  # type: ignore[no-untyped-def]
-    k, start, count = 0, 0, all_pieces(table)
-    i = claim(turns, 0)
+def descend(table, options, size, count, turns):  # type: ignore[no-untyped-def]
+    helping = invite(turns)
+    i = take(turns, helping, count)
     while i < count:
-        k, start = seek(table, i, k, start)
-        n, o = i - start, options[table[k, 1]]
-        slide(part(table, k, 0, n, o), part(table, k, 1, n, o), o)
+        k, n = seek(table, size, i)
+        o = options[table[k, 1]]
+        slide(part(table, size, k, 0, n, o), part(table, size, k, 1, n, o), o)
         finish(turns, 0)
-        i = claim(turns, 0)
+        i = take(turns, helping, count)
     wait(turns, 0, count)

@@ -7,12 +7,17 @@ import numpy as np
 from chainrule.kernels.compile_numba import claim, finish, kernel, peek, poke, wait
 from chainrule.kernels.compile_vectors_numba import LANES, count_from, fill, larger, load, store_first, store_places
 from chainrule.kernels.conv_planes_numba import TYPES, lay_out, room, tap_offset
+from chainrule.kernels.handover_numba import invite
 
 
 @kernel(*[f"({t}[:, :, ::1], {t}[:, :, ::1], i8[:, :, ::1], i8[:, ::1], i8[::1])" for t in TYPES])
 def max_pool(x, y, places, geometry, turns):  # type: ignore[no-untyped-def]
     """Fill y (planes, h, w) and the places in the planes of x; a task is a plane. A window of nothing but -inf names its first element."""
-    planes, high, wide = y.shape
+    invite(turns)
+    (planes, high, wide), task = y.shape, claim(turns, 0)
+    if task >= planes:
+        wait(turns, 0, planes)
+        return
     width, (stride_h, stride) = x.shape[2], (geometry[2, 1], geometry[2, 2])
     (depth, long), taps = room(geometry, high), geometry[1, 1] * geometry[1, 2]
     plane, lowest = np.empty(depth * stride * long, x.dtype), x.dtype.type(-np.inf)
@@ -21,7 +26,6 @@ def max_pool(x, y, places, geometry, turns):  # type: ignore[no-untyped-def]
         offsets[tap] = tap_offset(tap, geometry, long)
         steps[tap] = tap // geometry[1, 2] * geometry[4, 1] * width + tap % geometry[1, 2] * geometry[4, 2]
     rest = np.empty(LANES, np.int64)
-    task = claim(turns, 0)
     while task < planes:
         lay_out(x, task * x.shape[1] * width, geometry, 0, high, lowest, plane)
         for h in range(high):
@@ -55,6 +59,7 @@ def max_pool(x, y, places, geometry, turns):  # type: ignore[no-untyped-def]
 @kernel(*[f"({t}[:, ::1], i8[:, ::1], {t}[:, ::1], i8[::1])" for t in TYPES])
 def scatter(g, places, x, turns):  # type: ignore[no-untyped-def]
     """Fill x (planes, places) with zeros and g added at its places; a task is a plane."""
+    invite(turns)
     planes, count, size = g.shape[0], g.shape[1], x.shape[1]
     task = claim(turns, 0)
     while task < planes:

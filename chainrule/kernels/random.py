@@ -307,7 +307,7 @@ def bernoulli(shape: Shape, dtype: np.dtype, generator: Generator | None = None,
         return _bernoulli_each(shape, dtype, generator, p)
     bound = U64(math.ceil(p * 2.0**53))
     with generator.lock:
-        if dtype == FLOAT and (fast := compiled(6 * n + 500)):
+        if dtype == FLOAT and (fast := compiled(10 * n + 500)):
             out = np.empty(n, FLOAT)
             fast.bernoulli(generator.mt, out, bound)
             return out.reshape(shape)
@@ -360,7 +360,7 @@ def _below(generator: Generator, n: int, count: int, base: int) -> np.ndarray:
         values += U64(base % 2**64)
         return values.view(I64)
     out = np.empty(n, I64)
-    if fast := compiled(2 * n + 500):
+    if fast := compiled(12 * n + 500):
         fast.below(generator.mt, out, count, base)
         return out
     for part in blocks(n):

@@ -16,7 +16,7 @@ import numpy as np
 
 F32, F64, I32 = np.float32, np.float64, np.int32
 BLOCK = 8192  # numbers to a block, so that all of a block's arrays stay in the cache
-LOADING = 3e8  # what loading the compiled twins costs, in nanoseconds; a tenth where Numba is there already
+LOADING = 1.5e8  # what loading the compiled twins costs, in nanoseconds; a tenth where Numba is there already
 
 _twins: Any = None
 _missed = 0.0

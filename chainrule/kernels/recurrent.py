@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.kernels.compiled import get_num_threads, one_blas_thread, share
 from chainrule.kernels.memory import keep_freed
+from chainrule.kernels.products import product
 
 ndarray = np.ndarray
 WORTH = 1 << 21  # multiplications from which Numba is worth its import
@@ -52,7 +53,7 @@ def before(states: ndarray, start: ndarray, backward: bool) -> ndarray:
 
 def weight_gradient(gates: ndarray, states: ndarray) -> ndarray:
     """The sum over steps and batch of outer products."""
-    return gates.reshape(-1, gates.shape[-1]).T @ states.reshape(-1, states.shape[-1])
+    return product(gates.reshape(-1, gates.shape[-1]).T, states.reshape(-1, states.shape[-1]))
 
 
 def lstm(x: ndarray, h: ndarray, c: ndarray, w: ndarray, backward: bool) -> tuple[ndarray, ndarray, ndarray]:

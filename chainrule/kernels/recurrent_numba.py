@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.kernels.compile_numba import claim, finish, gemm, inlined, inner, kernel, wait
+from chainrule.kernels.compile_numba import finish, gemm, inlined, inner, kernel, wait
 from chainrule.kernels.elementwise_numba import bounded_exp, sigmoid_of
+from chainrule.kernels.handover_numba import invite, take
 
 F32 = np.float32
 ONE, TWO, NEAR, ZERO = F32(1), F32(2), F32(0.7), F32(0)
@@ -167,9 +168,11 @@ def rectified_back(dh, y, d):
 @kernel("(f4[:, :, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], f4[:, :, ::1], f4[:, :, ::1], f4[:, :, ::1], i8[::1], i8, i8[::1])")
 def lstm(x, h, c, w, hidden, cells, gates, order, tall, turns):
     """Fills hidden, cells and gates, all of them (steps, batch, ...)."""
+    helping = invite(turns)
     batch, k = h.shape
-    i = claim(turns, 0)
-    while i * tall < batch:
+    pieces = (batch + tall - 1) // tall
+    i = take(turns, helping, pieces)
+    while i < pieces:
         first, last = i * tall, min(batch, (i + 1) * tall)
         for step in range(len(order)):
             t, before = order[step], order[max(0, step - 1)]
@@ -185,8 +188,8 @@ def lstm(x, h, c, w, hidden, cells, gates, order, tall, turns):
                 mixed(a[k : 2 * k], cells[before, b] if step else c[b], a[:k], a[2 * k : 3 * k], cell)
                 gated(a[3 * k :], cell, hidden[t, b])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (batch + tall - 1) // tall)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @kernel(
@@ -195,10 +198,12 @@ def lstm(x, h, c, w, hidden, cells, gates, order, tall, turns):
 )
 def lstm_back(gh, gc, c, w, cells, gates, dx, dh, dc, order, tall, turns):
     """Fills dx, dh and dc (zero before); gh and gc, where not empty, are the gradients of all hidden and cell states."""
+    helping = invite(turns)
     batch, k = dh.shape
     y = np.empty(k, np.float32)
-    i = claim(turns, 0)
-    while i * tall < batch:
+    pieces = (batch + tall - 1) // tall
+    i = take(turns, helping, pieces)
+    while i < pieces:
         first, last = i * tall, min(batch, (i + 1) * tall)
         for step in range(len(order) - 1, -1, -1):
             t, before = order[step], order[max(0, step - 1)]
@@ -218,17 +223,19 @@ def lstm_back(gh, gc, c, w, cells, gates, dx, dh, dc, order, tall, turns):
                 times(e, two)
             back(last - first, k, 4 * k, dx, (t * batch + first) * 4 * k, w, dh, first * k, False)
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (batch + tall - 1) // tall)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @kernel("(f4[:, :, ::1], f4[:, ::1], f4[:, ::1], f4[::1], f4[:, :, ::1], f4[:, :, ::1], i8[::1], i8, i8[::1])")
 def gru(x, h, w, bias, hidden, gates, order, tall, turns):
     """Fills hidden, and gates with r, z, n and the state's part of n."""
+    helping = invite(turns)
     batch, k = h.shape
     product = np.empty((tall, 3 * k), np.float32)
-    i = claim(turns, 0)
-    while i * tall < batch:
+    pieces = (batch + tall - 1) // tall
+    i = take(turns, helping, pieces)
+    while i < pieces:
         first, last = i * tall, min(batch, (i + 1) * tall)
         for step in range(len(order)):
             t, before = order[step], order[max(0, step - 1)]
@@ -248,8 +255,8 @@ def gru(x, h, w, bias, hidden, gates, order, tall, turns):
                 less_times(hidden[before, b] if step else h[b], new, a[k : 2 * k], y)
                 plus(y, new)
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (batch + tall - 1) // tall)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @kernel(
@@ -257,9 +264,11 @@ def gru(x, h, w, bias, hidden, gates, order, tall, turns):
 )
 def gru_back(gh, h, w, hidden, gates, dx, dstate, dh, order, tall, turns):
     """Fills dx, dstate (the gradient of the product with the state) and dh (zero before)."""
+    helping = invite(turns)
     batch, k = dh.shape
-    i = claim(turns, 0)
-    while i * tall < batch:
+    pieces = (batch + tall - 1) // tall
+    i = take(turns, helping, pieces)
+    while i < pieces:
         first, last = i * tall, min(batch, (i + 1) * tall)
         for step in range(len(order) - 1, -1, -1):
             t, before = order[step], order[max(0, step - 1)]
@@ -276,16 +285,18 @@ def gru_back(gh, h, w, hidden, gates, dx, dstate, dh, order, tall, turns):
                 times(d, z)
             back(last - first, k, 3 * k, dstate, (t * batch + first) * 3 * k, w, dh, first * k, True)
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (batch + tall - 1) // tall)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @kernel("(f4[:, :, ::1], f4[:, ::1], f4[:, ::1], b1, f4[:, :, ::1], i8[::1], i8, i8[::1])")
 def plain(x, h, w, relu, hidden, order, tall, turns):
     """Fills hidden."""
+    helping = invite(turns)
     batch, k = h.shape
-    i = claim(turns, 0)
-    while i * tall < batch:
+    pieces = (batch + tall - 1) // tall
+    i = take(turns, helping, pieces)
+    while i < pieces:
         first, last = i * tall, min(batch, (i + 1) * tall)
         for step in range(len(order)):
             t, before = order[step], order[max(0, step - 1)]
@@ -299,17 +310,19 @@ def plain(x, h, w, relu, hidden, order, tall, turns):
                 else:
                     bend(hidden[t, b], x[t, b])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (batch + tall - 1) // tall)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @kernel("(f4[:, :, ::1], f4[:, ::1], f4[:, :, ::1], b1, f4[:, :, ::1], f4[:, ::1], i8[::1], i8, i8[::1])")
 def plain_back(gh, w, hidden, relu, dx, dh, order, tall, turns):
     """Fills dx and dh (zero before)."""
+    helping = invite(turns)
     batch, k = dh.shape
     ones = np.ones(k, np.float32)
-    i = claim(turns, 0)
-    while i * tall < batch:
+    pieces = (batch + tall - 1) // tall
+    i = take(turns, helping, pieces)
+    while i < pieces:
         first, last = i * tall, min(batch, (i + 1) * tall)
         for step in range(len(order) - 1, -1, -1):
             t = order[step]
@@ -321,5 +334,5 @@ def plain_back(gh, w, hidden, relu, dx, dh, order, tall, turns):
                     through_tanh(dh[b], ones, hidden[t, b], dx[t, b])
             back(last - first, k, k, dx, (t * batch + first) * k, w, dh, first * k, False)
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (batch + tall - 1) // tall)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)

@@ -5,14 +5,15 @@ Compiled kernels are for contiguous float32 and float64 from `WORTH` elements on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
 from chainrule.kernels.batched import along
-from chainrule.kernels.compiled import share
+from chainrule.kernels.compiled import get_num_threads, share
+from chainrule.kernels.memory import keep_freed
 from chainrule.kernels.threads import in_blocks
 
 ndarray = np.ndarray
@@ -159,6 +160,16 @@ def extremum(a: Any, dim: Any, keepdim: bool, sign: int) -> np.ndarray | None:
     return y[..., None] if keepdim else y
 
 
+def unextremum(g: Any, a: Any, y: Any, dim: Any) -> np.ndarray | None:
+    """The cotangent of a, whose extrema over the last dimension are y: g split evenly among the elements that equal them."""
+    if dim != (a.ndim - 1,) or not worth(a) or not (a.dtype is F32 and y.__class__ is g.__class__ is ndarray and g.dtype is F32):
+        return None
+    out, n = np.empty_like(a), a.shape[-1]
+    keep_freed()
+    work(room().unextremum, a.reshape(-1, n), *[np.ascontiguousarray(v).reshape(-1) for v in (y, g)], out.reshape(-1, n))
+    return out
+
+
 def extremum_at(a: Any, dim: int, sign: int) -> tuple[np.ndarray, np.ndarray] | None:
     """The largest (sign 1) or smallest along a dimension that is not the last, and where the first of them is; both with it as 1."""
     if a.size < WORTH or dim == a.ndim - 1 or not worth(a):
@@ -203,6 +214,28 @@ def gather(a: Any, index: np.ndarray, dim: int) -> np.ndarray | None:
     return y
 
 
+def columns(a: Any, index: np.ndarray) -> np.ndarray | None:
+    """`y[i, j] = a[i, index[j]]`."""
+    if index.dtype is not I64 or index.ndim != 1 or not index.size or not index.flags.c_contiguous or not worth(a):
+        return None
+    n = a.shape[-1]
+    y = np.empty((*a.shape[:-1], index.size), a.dtype)
+    work(room().gather, a.reshape(-1, n), index[None], y.reshape(-1, index.size))
+    return y
+
+
+def rows_at(a: Any, index: np.ndarray) -> np.ndarray:
+    """The rows of a matrix at the places `index`, of any shape."""
+    if a.ndim != 2 or index.size * a.shape[1] < WORTH or get_num_threads() == 1:
+        return a.take(index, 0)
+    if index.dtype is not I64 or not index.flags.c_contiguous or not worth(a):
+        return a.take(index, 0)
+    y = np.empty((*index.shape, a.shape[1]), a.dtype)
+    keep_freed()
+    share(room().pick_rows, a, index.reshape(-1), y.reshape(index.size, -1), alone=y.size < SHARED)
+    return y
+
+
 def scatter_add(a: Any, index: np.ndarray, source: Any, dim: int) -> bool:
     """`a[i, index[i, j]] += source[i, j]` (dim 1), in place; whether that was done."""
     if index.size < WORTH or not worth(a) or a.ndim < 2 or source.__class__ is not ndarray or source.shape != index.shape:
@@ -224,7 +257,50 @@ def add_rows(a: Any, index: np.ndarray, source: Any) -> bool:
     return True
 
 
+def choose(a: Any, mask: Any) -> np.ndarray:
+    """a[mask], of one shape."""
+    if not worth(a) or mask.__class__ is not ndarray or not mask.flags.c_contiguous:
+        return a[mask]
+    y = np.empty(np.count_nonzero(mask), a.dtype)
+    room().choose(a.reshape(-1), mask.reshape(-1), y)
+    return y
+
+
+def place(a: Any, mask: Any, source: Any) -> None:
+    """`a[mask] = source`, of which there may be more than are needed."""
+    source, size = source.reshape(-1), np.count_nonzero(mask)
+    if not worth(a) or mask.__class__ is not ndarray or not mask.flags.c_contiguous or source.dtype is not a.dtype or source.size < size:
+        a[mask] = source[:size]
+    else:
+        room().place(np.ascontiguousarray(source[:size]), mask.reshape(-1), a.reshape(-1))
+
+
 # Copies and sorts
+
+
+def concatenate(arrays: Sequence, dim: int) -> np.ndarray:
+    """np.concatenate, of many floats on all threads."""
+    first = arrays[0]
+    if not worth(first) or get_num_threads() == 1 or not -first.ndim <= dim < first.ndim:
+        return np.concatenate(arrays, dim)
+    shape, rank = first.shape, first.ndim
+    dim = dim + rank if dim < 0 else dim
+    for a in arrays:
+        if a.__class__ is not ndarray or a.dtype is not first.dtype or not a.flags.c_contiguous or not a.size or a.ndim != rank:
+            return np.concatenate(arrays, dim)
+        if a.shape != shape and (a.shape[:dim] != shape[:dim] or a.shape[dim + 1 :] != shape[dim + 1 :]):
+            return np.concatenate(arrays, dim)  # which says what is wrong
+    keep_freed()
+    y = np.empty((*shape[:dim], sum([a.shape[dim] for a in arrays]), *shape[dim + 1 :]), first.dtype)
+    flat, rows, at, parts = y.reshape(-1), count(shape[:dim]), 0, []
+    for a in arrays:
+        width = a.size // rows if rows > 1 else shape[-1]  # an array in one piece is shared out by its own rows
+        parts.append((a.reshape(-1, width), at))
+        at += a.size // rows
+    step = y.size // rows if rows > 1 else shape[-1]
+    for (a, one), (b, two) in zip(parts[::2], [*parts[1::2], (parts[0][0][:0], 0)]):
+        share(room().lay, a, b, flat, one, two, step, alone=a.size + b.size < SHARED)
+    return y
 
 
 def outer(a: Any, b: Any) -> np.ndarray | None:

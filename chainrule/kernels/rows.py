@@ -143,6 +143,15 @@ def without_logs(a: np.ndarray, y: np.ndarray) -> bool:
     return True
 
 
+def logsumexp(a: np.ndarray) -> np.ndarray | None:
+    """log(sum(exp(a))) of each row of many float32; None if these are not."""
+    if not compiled(a):
+        return None
+    y = np.empty(len(a), F32)
+    run("logsumexp", a, y)
+    return y
+
+
 def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """The cotangent of log_softmax's input, given that of its result y: g - exp(y) * sum(g)."""
     if out is None and y.size >= WORTH:
@@ -160,4 +169,4 @@ def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -
     return np.subtract(g, out, out)
 
 
-__all__ = ["WORTH", "block", "compiled", "log_softmax", "ones", "run", "softmax", "sums", "unlog_softmax", "unsoftmax"]
+__all__ = ["WORTH", "block", "compiled", "log_softmax", "logsumexp", "ones", "run", "softmax", "sums", "unlog_softmax", "unsoftmax"]

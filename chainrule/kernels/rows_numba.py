@@ -9,9 +9,9 @@ from math import log
 import numpy as np
 from numba import njit
 
-from chainrule.kernels.compile_numba import claim, finish, inlined, inner, kernel, wait
+from chainrule.kernels.compile_numba import finish, inlined, inner, kernel, wait
 from chainrule.kernels.elementwise_numba import exp_of
-from chainrule.kernels.handover_numba import invite
+from chainrule.kernels.handover_numba import invite, take
 
 PIECE = 1 << 13  # elements to a piece of work
 F32 = np.float32
@@ -76,10 +76,11 @@ def total(a):
 
 @kernel("(f4[:, ::1], f4[:, ::1], i8[::1])")
 def softmax(x, y, turns):
-    invite(turns)
+    helping = invite(turns)
     n, d = x.shape
     group = max(1, PIECE // d)
-    i = claim(turns, 0)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
     while i * group < n:
         for r in range(i * group, min(n, (i + 1) * group)):
             s = exponentials(x[r], y[r])
@@ -88,16 +89,17 @@ def softmax(x, y, turns):
                 s = exponentials(y[r], y[r])
             scale(y[r], ONE / s)
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + group - 1) // group)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @kernel("(f4[:, ::1], f4[:, ::1], i8[::1])")
 def log_softmax(x, y, turns):
-    invite(turns)
+    helping = invite(turns)
     n, d = x.shape
     group = max(1, PIECE // d)
-    i = claim(turns, 0)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
     while i * group < n:
         for r in range(i * group, min(n, (i + 1) * group)):
             s = exponentials(x[r], y[r])
@@ -110,8 +112,45 @@ def log_softmax(x, y, turns):
                 less(x[r], top, y[r])
                 less(y[r], F32(log(s)), y[r])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + group - 1) // group)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
+
+
+@inner
+def exponential_sum(x):
+    s = ZERO
+    for j in range(len(x)):
+        s += exp(x[j])
+    return s
+
+
+@inner
+def exponential_sum_less(x, top):
+    s = ZERO
+    for j in range(len(x)):
+        s += exp(x[j] - top)
+    return s
+
+
+@kernel("(f4[:, ::1], f4[::1], i8[::1])")
+def logsumexp(x, y, turns):
+    """The logarithm of the sum of exponentials of each row; an infinite or NaN maximum is the result."""
+    helping = invite(turns)
+    n, d = x.shape
+    group = max(1, PIECE // d)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
+    while i < pieces:
+        for r in range(i * group, min(n, (i + 1) * group)):
+            s = exponential_sum(x[r])
+            if LOG_LEAST < s < LOG_MOST:
+                y[r] = log(s)
+            else:
+                top = largest(x[r])
+                y[r] = top if top - top != ZERO else top + F32(log(exponential_sum_less(x[r], top)))
+        finish(turns, 0)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @inner
@@ -128,30 +167,32 @@ def log_back(g, y, s, out):
 
 @kernel("(f4[:, ::1], f4[:, ::1], f4[:, ::1], i8[::1])")
 def unsoftmax(g, y, out, turns):
-    invite(turns)
+    helping = invite(turns)
     n, d = y.shape
     group = max(1, PIECE // d)
-    i = claim(turns, 0)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
     while i * group < n:
         for r in range(i * group, min(n, (i + 1) * group)):
             back(g[r], y[r], dot(g[r], y[r]), out[r])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + group - 1) // group)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @kernel("(f4[:, ::1], f4[:, ::1], f4[:, ::1], i8[::1])")
 def unlog_softmax(g, y, out, turns):
-    invite(turns)
+    helping = invite(turns)
     n, d = y.shape
     group = max(1, PIECE // d)
-    i = claim(turns, 0)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
     while i * group < n:
         for r in range(i * group, min(n, (i + 1) * group)):
             log_back(g[r], y[r], total(g[r]), out[r])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + group - 1) // group)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 # Layer norm; weight and bias are ones and zeros where there are none
@@ -175,9 +216,11 @@ def standardized(x, mean, rstd, weight, bias, y):
 @kernel("(f4[:, ::1], f4[::1], f4[::1], f4, f4[:, ::1], f4[:, ::1], i8[::1])")
 def normalize(x, weight, bias, eps, y, moments, turns):
     """y; the rows of moments are the means, the variances, and the inverses of the standard deviations."""
+    helping = invite(turns)
     n, d = x.shape
     group = max(1, PIECE // d)
-    i = claim(turns, 0)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
     while i * group < n:
         for r in range(i * group, min(n, (i + 1) * group)):
             mean = total(x[r]) / F32(d)
@@ -186,8 +229,8 @@ def normalize(x, weight, bias, eps, y, moments, turns):
             moments[0, r], moments[1, r], moments[2, r] = mean, variance, rstd
             standardized(x[r], mean, rstd, weight, bias, y[r])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + group - 1) // group)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @inner
@@ -213,16 +256,18 @@ def gradients(g, x, mean, rstd, weight, s, t, out, to_weight, to_bias):
 @kernel("(f4[:, ::1], f4[:, ::1], f4[::1], f4[::1], f4[::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], i8[::1])")
 def unnormalize(g, x, mean, rstd, weight, out, to_weight, to_bias, turns):
     """The cotangents of x, and those of weight and bias in as many parts as `to_weight` has rows, zeros before."""
+    helping = invite(turns)
     n, parts = len(x), len(to_weight)
     d = F32(x.shape[1])
-    i = claim(turns, 0)
+    pieces = parts
+    i = take(turns, helping, pieces)
     while i < parts:
         for r in range(n * i // parts, n * (i + 1) // parts):
             s, t = products(g[r], x[r], mean[r], rstd[r], weight)
             gradients(g[r], x[r], mean[r], rstd[r], weight, s / d, t / d, out[r], to_weight[i], to_bias[i])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, parts)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 # Rows that share a mean with others: numbers of a row are given as vectors with an element for each
@@ -231,16 +276,18 @@ def unnormalize(g, x, mean, rstd, weight, out, to_weight, to_bias, turns):
 @kernel("(f4[:, ::1], f4[:, ::1], i8[::1])")
 def moments(x, out, turns):
     """The mean of each row, and the sum of squares of what is left without it."""
+    helping = invite(turns)
     n, d = x.shape
     group = max(1, PIECE // d)
-    i = claim(turns, 0)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
     while i * group < n:
         for r in range(i * group, min(n, (i + 1) * group)):
             out[0, r] = total(x[r]) / F32(d)
             out[1, r] = squares(x[r], out[0, r])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + group - 1) // group)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @inner
@@ -252,15 +299,17 @@ def scaled(x, slope, shift, y):
 @kernel("(f4[:, ::1], f4[::1], f4[::1], f4[:, ::1], i8[::1])")
 def affine(x, slope, shift, y, turns):
     """y = x * slope + shift."""
+    helping = invite(turns)
     n, d = x.shape
     group = max(1, PIECE // d)
-    i = claim(turns, 0)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
     while i * group < n:
         for r in range(i * group, min(n, (i + 1) * group)):
             scaled(x[r], slope[r], shift[r], y[r])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + group - 1) // group)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @inner
@@ -274,16 +323,18 @@ def centered_dot(g, x, center):
 @kernel("(f4[:, ::1], f4[:, ::1], f4[::1], f4[:, ::1], i8[::1])")
 def totals(g, x, center, out, turns):
     """The sums of g, and of g * (x - center)."""
+    helping = invite(turns)
     n, d = x.shape
     group = max(1, PIECE // d)
-    i = claim(turns, 0)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
     while i * group < n:
         for r in range(i * group, min(n, (i + 1) * group)):
             out[0, r] = total(g[r])
             out[1, r] = centered_dot(g[r], x[r], center[r])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + group - 1) // group)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)
 
 
 @inner
@@ -295,12 +346,14 @@ def combined(x, slope, g, scale, shift, y):
 @kernel("(f4[:, ::1], f4[::1], f4[:, ::1], f4[::1], f4[::1], f4[:, ::1], i8[::1])")
 def combine(x, slope, g, scale, shift, y, turns):
     """y = x * slope + g * scale + shift."""
+    helping = invite(turns)
     n, d = x.shape
     group = max(1, PIECE // d)
-    i = claim(turns, 0)
+    pieces = (n + group - 1) // group
+    i = take(turns, helping, pieces)
     while i * group < n:
         for r in range(i * group, min(n, (i + 1) * group)):
             combined(x[r], slope[r], g[r], scale[r], shift[r], y[r])
         finish(turns, 0)
-        i = claim(turns, 0)
-    wait(turns, 0, (n + group - 1) // group)
+        i = take(turns, helping, pieces)
+    wait(turns, 0, pieces)

@@ -150,10 +150,10 @@ def row_index(index: np.ndarray, n: int) -> np.ndarray:
 def take_rows(a: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     """`y[:, k] = a[:, index[k]]` (dim 1)."""
     if a.size >= reductions.WORTH and dim == a.ndim - 1 and a.ndim > 1:
-        y = reductions.gather(a, np.broadcast_to(index, (*a.shape[:-1], *index.shape)), dim)
+        y = reductions.columns(a, index)
         if y is not None:
             return y
-    return a.take(index, dim)
+    return reductions.rows_at(a, index) if dim == 0 else a.take(index, dim)
 
 
 def rows_into(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int, ufunc: np.ufunc) -> None:

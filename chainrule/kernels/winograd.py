@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.kernels.compiled import one_blas_thread, share
+from chainrule.kernels.compiled import get_num_threads, one_blas_thread, share
 
 ndarray = np.ndarray
 NEAR = 3 << 18  # bytes of inputs and products at a time that stay in a core's own cache
 FAR = 1 << 23  # the same, in the cache that cores share
 SHARED = 1 << 14  # up to so many pairs of channels all blocks share the taps
+APART = 1 << 14  # up to so many pairs of channels every thread has room for the sums of its own tiles
 WIDTH = 16  # outputs at a time otherwise
 NONE = np.empty(0, np.float32)
 
@@ -52,7 +53,15 @@ def taps_gradient(g: ndarray, x: ndarray, dw: ndarray, padding: tuple[int, int])
 
     wide, high = -(-g.shape[3] // 4), -(-g.shape[2] // 4)
     every, row = len(g) * high, 144 * wide * (x.shape[1] + g.shape[1])
-    rows = min(every, max(1, FAR // 2 // row))
+    taps = 144 * x.shape[1] * g.shape[1]  # the bytes that each block of tiles, or pass, adds to
+    if x.shape[1] * g.shape[1] <= APART:
+        rows, parts = max(1, (NEAR + taps) // row), min(every, 2 * get_num_threads())
+        sums = np.empty((parts, 36, x.shape[1] * g.shape[1] + 16), np.float32)
+        with one_blas_thread():
+            share(winograd_numba.taps_gradient_by_blocks, x, g, dw, *padding, rows, sums)
+        return dw
+    passes = max(1, every * row // (NEAR + taps // 2))
+    rows = -(-every // passes)
     V, G = (room(rows * wide * n) for n in (x.shape[1], g.shape[1]))
     with one_blas_thread():
         for first in range(0, every, rows):

@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.kernels.compile_numba import claim, finish, inlined, inner, kernel, product, wait
-from chainrule.kernels.compile_vectors_numba import LANES, fill, load, pick, put, store
+from chainrule.kernels.compile_vectors_numba import LANES, fill, load, store, turn
+from chainrule.kernels.handover_numba import invite
 
 PLANES, MATRIX = "f4[:, :, :, ::1]", "f4[:, ::1]"
 f32 = np.float32
@@ -132,16 +133,20 @@ def taps_block(w, U, at, width, start, stop, across, t):  # type: ignore[no-unty
     With `across` inputs and outputs change places, and the taps are turned by 180 degrees.
     """
     inputs, step = w.shape[0] if across else w.shape[1], U.shape[1]
-    jump = 9 if across else 9 * w.shape[1]
-    for i in range(inputs):
-        for o in range(start, stop, LANES):
-            source = (i * w.shape[1] + o) * 9 if across else (o * w.shape[1] + i) * 9
-            to = at + i * width + o - start
-            for k in range(9):
-                store(t, k * LANES, pick(w, source + (8 - k if across else k), jump))
+    for o in range(start, stop, LANES):
+        for i in range(inputs):
+            if across:
+                turn(w, (i * w.shape[1] + o) * 9, 9, 9, t, 0, LANES, LANES)
+                first, down, right = 8 * LANES, -3 * LANES, -LANES
+            else:
+                if i % LANES == 0:
+                    for k in range(0, 9 * LANES, LANES):
+                        turn(w, (o * w.shape[1] + i) * 9 + k, 9 * w.shape[1], LANES, t, (36 + k) * LANES, LANES, LANES)
+                first, down, right = (36 + i % LANES * 9) * LANES, 3 * LANES, LANES
             for s in range(3):
-                k = s * LANES
-                keep(t, (9 + s) * LANES, 3 * LANES, of_taps(load(t, k), load(t, k + 3 * LANES), load(t, k + 6 * LANES)))
+                k = first + s * right
+                keep(t, (9 + s) * LANES, 3 * LANES, of_taps(load(t, k), load(t, k + down), load(t, k + 2 * down)))
+            to = at + i * width + o - start
             for r in range(6):
                 k = (9 + 3 * r) * LANES
                 keep(U, to + 6 * r * step, step, of_taps(load(t, k), load(t, k + LANES), load(t, k + 2 * LANES)))
@@ -157,14 +162,18 @@ def taps_back(dU, width, dw, output, more, t):  # type: ignore[no-untyped-def]
             store(t, s * LANES, r0)
             store(t, (6 + s) * LANES, r1)
             store(t, (12 + s) * LANES, r2)
-        to = (output * channels + c) * 9
+        to, new, old = (output * channels + c) * 9, 18 * LANES, 36 * LANES
+        if more:
+            turn(dw, to, 9, 9, t, old, LANES, LANES)
         for r in range(3):
             s0, s1, s2 = to_taps(*six(t, 6 * r * LANES, LANES))
             if more:
-                s0, s1, s2 = s0 + pick(dw, to + 3 * r, 9), s1 + pick(dw, to + 3 * r + 1, 9), s2 + pick(dw, to + 3 * r + 2, 9)
-            put(dw, to + 3 * r, 9, s0)
-            put(dw, to + 3 * r + 1, 9, s1)
-            put(dw, to + 3 * r + 2, 9, s2)
+                s0, s1, s2 = s0 + load(t, old), s1 + load(t, old + LANES), s2 + load(t, old + 2 * LANES)
+            store(t, new, s0)
+            store(t, new + LANES, s1)
+            store(t, new + 2 * LANES, s2)
+            new, old = new + 3 * LANES, old + 3 * LANES
+        turn(t, 18 * LANES, LANES, LANES, dw, to, 9, 9)
 
 
 # ---- between images and tiles
@@ -174,18 +183,17 @@ def taps_back(dU, width, dw, output, more, t):  # type: ignore[no-untyped-def]
 def take(x, n, channel, top, count, left, columns, rows):  # type: ignore[no-untyped-def]
     """rows[r, w, c] = x[n, channel + c, top + r, left + w], zero outside of x."""
     _, channels, height, width = x.shape
-    low, high, zero = max(0, -left), min(columns, width - left), fill(f32(0))
+    zero = fill(f32(0))
     for r in range(count):
         h, to = top + r, r * columns * LANES
+        low, high = max(0, -left), min(columns, width - left)
         if h < 0 or h >= height:
-            low, high = columns, columns
-        else:
-            low, high = max(0, -left), min(columns, width - left)
+            low = high = columns
         at = ((n * channels + channel) * height + h) * width + left
         for w in range(low):
             store(rows, to + w * LANES, zero)
-        for w in range(low, high):
-            store(rows, to + w * LANES, pick(x, at + w, height * width))
+        for w in range(low, high, LANES):  # zeros beyond the end, too, where the next row may begin
+            turn(x, at + w, height * width, high - w, rows, to + w * LANES, LANES, LANES)
         for w in range(high, columns):
             store(rows, to + w * LANES, zero)
 
@@ -196,8 +204,8 @@ def give(rows, y, n, channel, top, columns):  # type: ignore[no-untyped-def]
     _, channels, height, width = y.shape
     for r in range(min(4, height - top)):
         to = ((n * channels + channel) * height + top + r) * width
-        for w in range(width):
-            put(y, to + w, height * width, load(rows, (r * columns + w) * LANES))
+        for w in range(0, width, LANES):
+            turn(rows, (r * columns + w) * LANES, LANES, LANES, y, to + w, height * width, width - w)
 
 
 @inner
@@ -247,8 +255,8 @@ def leave(M, width, y, bias, first, last, high, wide, start, stop, rows, t):  # 
 
 @inner
 def scratch(rows, high, wide):  # type: ignore[no-untyped-def]
-    """Room for rows of tiles with their channels last, and for a tile."""
-    return np.empty((4 * min(rows, high) + 2) * (4 * wide + 2) * LANES, f32), np.empty(36 * LANES, f32)
+    """Room for rows of tiles with their channels last, and a little more, and for a tile and the taps of 16 channels."""
+    return np.empty(((4 * min(rows, high) + 2) * (4 * wide + 2) + LANES) * LANES, f32), np.empty((36 + 9 * LANES) * LANES, f32)
 
 
 # ---- kernels
@@ -257,8 +265,9 @@ def scratch(rows, high, wide):  # type: ignore[no-untyped-def]
 @kernel(f"({PLANES}, {MATRIX}, b1, i8[::1])")
 def taps(w, U, across, turns):  # type: ignore[no-untyped-def]
     """U of all taps (O, C, 3, 3)."""
+    invite(turns)
     outputs = w.shape[1] if across else w.shape[0]
-    tasks, t = outputs // LANES, np.empty(36 * LANES, f32)
+    tasks, (_, t) = outputs // LANES, scratch(0, 0, 0)
     task = claim(turns, 0)
     while task < tasks:
         taps_block(w, U, task * LANES, outputs, task * LANES, (task + 1) * LANES, across, t)
@@ -270,6 +279,7 @@ def taps(w, U, across, turns):  # type: ignore[no-untyped-def]
 @kernel(f"({PLANES}, {MATRIX}, {PLANES}, f4[::1], i8, i8, i8, i8[::1])")
 def by_blocks(x, U, y, bias, pad_h, pad_w, rows, turns):  # type: ignore[no-untyped-def]
     """The convolution, `rows` rows of tiles at a time from beginning to end: what they need stays in the cache beside U."""
+    invite(turns)
     channels, outputs = x.shape[1], y.shape[1]
     high, wide = (y.shape[2] + 3) // 4, (y.shape[3] + 3) // 4
     every = y.shape[0] * high
@@ -295,6 +305,7 @@ def by_blocks(x, U, y, bias, pad_h, pad_w, rows, turns):  # type: ignore[no-unty
 @kernel(f"({PLANES}, {PLANES}, {PLANES}, f4[::1], b1, i8, i8, i8, i8, {MATRIX}, i8, i8[::1])")
 def by_outputs(x, w, y, bias, across, pad_h, pad_w, first, last, V, width, turns):  # type: ignore[no-untyped-def]
     """The convolution for the rows of tiles from `first` to `last`, `width` outputs at a time: their taps stay in the cache beside V."""
+    invite(turns)
     channels, outputs = x.shape[1], y.shape[1]
     high, wide = (y.shape[2] + 3) // 4, (y.shape[3] + 3) // 4
     tiles = (last - first) * wide
@@ -327,6 +338,7 @@ def by_outputs(x, w, y, bias, across, pad_h, pad_w, first, last, V, width, turns
 @kernel(f"({PLANES}, {PLANES}, {PLANES}, i8, i8, i8, i8, {MATRIX}, {MATRIX}, i8[::1])")
 def taps_gradient(x, g, dw, pad_h, pad_w, first, last, V, G, turns):  # type: ignore[no-untyped-def]
     """The taps' gradient from the rows of tiles from `first` to `last`, added to dw if `first` is not 0."""
+    invite(turns)
     channels, outputs = x.shape[1], g.shape[1]
     high, wide = (g.shape[2] + 3) // 4, (g.shape[3] + 3) // 4
     tiles = (last - first) * wide
@@ -356,3 +368,40 @@ def taps_gradient(x, g, dw, pad_h, pad_w, first, last, V, G, turns):  # type: ig
         finish(turns, 1)
         task = claim(turns, 1)
     wait(turns, 1, tasks)
+
+
+@kernel(f"({PLANES}, {PLANES}, {PLANES}, i8, i8, i8, f4[:, :, ::1], i8[::1])")
+def taps_gradient_by_blocks(x, g, dw, pad_h, pad_w, rows, sums, turns):  # type: ignore[no-untyped-def]
+    """The taps' gradient, `rows` rows of tiles at a time; sums (parts, 36, C * O) are those of so many parts of the tiles."""
+    invite(turns)
+    parts, channels, outputs = sums.shape[0], x.shape[1], g.shape[1]
+    high, wide = (g.shape[2] + 3) // 4, (g.shape[3] + 3) // 4
+    every, size = g.shape[0] * high, sums.shape[2]
+    V, G = np.empty((36, rows * wide * channels + LANES), f32), np.empty((36, rows * wide * outputs + LANES), f32)
+    lines, t = scratch(rows, high, wide)
+    task = claim(turns, 0)
+    while task < parts:
+        start, stop = every * task // parts, every * (task + 1) // parts
+        for first in range(start, stop, rows):
+            last = min(stop, first + rows)
+            enter(x, V, first, last, high, wide, pad_h, pad_w, 0, channels, lines, t)
+            enter_cotangent(g, G, first, last, high, wide, 0, outputs, lines, t)
+            for p in range(36):
+                product(
+                    True, outputs, channels, (last - first) * wide, G, p * G.shape[1], outputs, V, p * V.shape[1], channels,
+                    first > start, sums, (task * 36 + p) * size, channels,
+                )  # fmt: skip
+        finish(turns, 0)
+        task = claim(turns, 0)
+    wait(turns, 0, parts)
+    task = claim(turns, 1)
+    while task < outputs:
+        for part in range(1, parts):
+            for p in range(36):
+                to = p * size + task * channels
+                for c in range(to, to + channels, LANES):
+                    store(sums, c, load(sums, c) + load(sums, part * 36 * size + c))
+        taps_back(sums[0], task * channels, dw, task, False, t)
+        finish(turns, 1)
+        task = claim(turns, 1)
+    wait(turns, 1, outputs)

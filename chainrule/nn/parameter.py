@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule._core import dtypes
 from chainrule._core.types import device as Device
 from chainrule.functions.creation import element
 from chainrule.ops.overrides import run_plain
@@ -36,6 +37,8 @@ def same_memory(cls: type, data: Tensor, requires_grad: bool) -> Any:
     """A leaf of class `cls` over data's memory; writes through either are counted in both."""
     t = adopt(cls, data._data)
     t._versions = data._versions
+    if requires_grad and t.dtype.category < dtypes.FLOATING:
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     return t.requires_grad_(requires_grad) if requires_grad else t
 
 

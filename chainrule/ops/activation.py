@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels.elementwise import COMPILED, ONES, clip, compiled, one_pass, select, whole
+from chainrule.kernels.elementwise import COMPILED, ONES, clip, compiled, one_pass, select, whole, within
 from chainrule.ops.pointwise import exp, log1p, tanh, where
 from chainrule.ops.pointwise_form import pointwise
 from chainrule.ops.primitive import conjugate as conj, general
@@ -210,13 +210,22 @@ logsigmoid = pointwise(
 )
 
 
-@general(a=lambda g, a, low, high: where((a <= low) | (a >= high), 0, g))
+def hardtanh_cotangent(g: Any, a: Any, low: float, high: float) -> Any:
+    y = within(g, a, low, high)
+    return where((a <= low) | (a >= high), 0, g) if y is None else y
+
+
+@general(a=hardtanh_cotangent)
 def hardtanh(a: Any, low: float, high: float) -> Any:
     """a bounded by low and high, where its derivative is 0."""
     return bounded(a, low, high)
 
 
 def bounded(a: Any, low: float, high: float) -> Any:
+    if a.size >= COMPILED:
+        y = compiled("clip", a, float(low), float(high))
+        if y is not None:
+            return y
     real = a.dtype.type
     return clip(a, real(low), real(high)) if a.dtype.kind == "f" else np.minimum(np.maximum(a, real(low)), real(high))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.reductions import rows_at
 from chainrule.ops.index import index_select, rows
 from chainrule.ops.primitive import general, linear
 from chainrule.ops.reduce import sum
@@ -22,7 +23,7 @@ def back(g: Any, shape: tuple, index: Any, share: Any) -> Any:
 @linear(a=lambda g, a_shape, index, share: back(g, a_shape, index, share))
 def embedding(a: Any, index: Any, share: Any) -> Any:
     """The rows of a at `index`, of any shape."""
-    return a.take(index, 0) if a.__class__ is np.ndarray else a[index]
+    return rows_at(a, index) if a.__class__ is np.ndarray else a[index]
 
 
 def bag_vjp(g: Any, a: Any, a_shape: tuple, weight: Any, index: Any, bags: Any, factor: Any, share: Any, needs: tuple) -> tuple:

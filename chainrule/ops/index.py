@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes, modes
-from chainrule.kernels import scatter as kernels
+from chainrule.kernels import reductions as arranging, scatter as kernels
 from chainrule.ops.inplace import check_writable, overwrite, snapshot
 from chainrule.ops.pointwise import where as choose
 from chainrule.ops.primitive import Primitive, argument_names, edge_of, general, linear, observe
@@ -294,13 +294,13 @@ def put_into(a: np.ndarray, index: np.ndarray, b: np.ndarray, accumulate: bool) 
 @linear(a=lambda g, b, a_shape: masked_scatter(np.zeros(a_shape, array_of(g).dtype), b, g), inputs=("a", "b"))
 def masked_select(a: Any, b: Any) -> Any:
     """The elements of `a` where the mask `b`, of its shape, is True."""
-    return a[b]
+    return arranging.choose(a, b)
 
 
 @writes("a", "b", "c", a=lambda g, b: choose(b, 0, g), c=lambda g, b, c_shape: masked_source(masked_select(g, b), c_shape))
 def masked_scatter(a: Any, b: Any, c: Any) -> None:
     """`a` with the first elements of `c` where the mask `b` is True."""
-    a[b] = c.reshape(-1)[: np.count_nonzero(b)]
+    arranging.place(a, b, c)
 
 
 def masked_source(g: Any, shape: tuple) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule._core import dtypes, modes
 from chainrule.autograd.node import Node, Output
+from chainrule.kernels.elementwise import MANY, copy
 from chainrule.ops import overrides
 from chainrule.ops.pointwise_form import cast_array
 from chainrule.ops.primitive import edge_of
@@ -83,6 +84,14 @@ def check_memory(a: np.ndarray) -> None:
             )
 
 
+def put(data: np.ndarray, value: Any) -> None:
+    """data[...] = value, large ones on all threads."""
+    if data.size < MANY or np.may_share_memory(data, value):
+        np.copyto(data, value)
+    else:
+        copy(value, data)
+
+
 def overwrite(target: Tensor, result: Tensor) -> Tensor:
     """Put `result`'s values into `target`'s memory and its history in place of target's."""
     data, value = target._data, result._data
@@ -95,7 +104,7 @@ def overwrite(target: Tensor, result: Tensor) -> Tensor:
             raise RuntimeError(f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(value.shape)}")
     require_castable(result, target)
     recording = modes.grad_enabled()
-    np.copyto(data, cast_array(value, data.dtype))
+    put(data, cast_array(value, data.dtype))
     target._versions[0] += 1
     if recording and (result._tracked or target.requires_grad):
         if value.dtype != data.dtype and result._tracked:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.kernels.reductions import concatenate
 from chainrule.ops.primitive import Primitive, linear
 from chainrule.ops.shape import diagonal, reshape, select, slice_dim
 
@@ -27,14 +28,14 @@ def cat(a: Any, dim: int) -> Any:
     """The arrays one after the other along `dim`."""
     if any([x.shape == (0,) for x in a]):  # joins with anything
         a = [x for x in a if x.shape != (0,)] or a
-    return np.concatenate(a, dim)
+    return concatenate(a, dim)
 
 
 @linear(vjp=lambda g, dim, needs: tuple([select(g, dim, i) if n else None for i, n in enumerate(needs)]), variadic=True)
 def stack(a: Any, dim: int) -> Any:
     """The arrays one after the other along a new dimension `dim`."""
     lead = (slice(None),) * dim + (None,)
-    return np.concatenate([x[lead] for x in a], dim)
+    return concatenate([x[lead] for x in a], dim)
 
 
 def _unblock(g: Any, a_shape: tuple, needs: tuple) -> tuple:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.kernels.elementwise import blockwise, combined, one_pass
-from chainrule.kernels.reductions import distance
+from chainrule.kernels.elementwise import COMPILED, blockwise, combined, one_pass
+from chainrule.kernels.reductions import WORTH, distance
 from chainrule.kernels.threads import MANY
 from chainrule.ops.activation import log_of_one_plus_exp, logsigmoid
 from chainrule.ops.pointwise import clamp, log, log1p
@@ -70,7 +70,7 @@ def elementwise(name: str, kernel: Callable, a: Callable | None, b: Callable | N
 
     def forward(a: Any, b: Any, settings: tuple, reduction: str) -> Any:
         x, y = wide(a), wide(b)
-        if total is not None and reduction != "none" and a.size >= MANY:
+        if total is not None and reduction != "none" and a.size >= WORTH:
             return averaged(total(x, y), reduction, a.size, a.dtype)
         return reduced(kernel(x, y, *settings) if a.size < MANY else blockwise(kernel, x, y, *settings), reduction, a.dtype)
 
@@ -84,12 +84,14 @@ def elementwise(name: str, kernel: Callable, a: Callable | None, b: Callable | N
         )
 
     def product(slope: Callable, g: Any, a: Any, b: Any, settings: tuple) -> Any:
-        if isinstance(g, Tensor) or a.size < MANY:
+        if isinstance(g, Tensor) or a.size < COMPILED:
             return g * slope(a, b, *settings)
         if hasattr(slope, "one_pass") and not g.ndim:
             y = combined(slope.one_pass, a, b, g)
             if y is not None:
                 return y
+        if a.size < MANY:
+            return g * slope(a, b, *settings)
         return blockwise(lambda g, a, b, *settings: g * slope(a, b, *settings), g, a, b, *settings)
 
     partials, total = (a, b), getattr(kernel, "total", None)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes
-from chainrule.kernels import contraction, reductions
+from chainrule.kernels import contraction, products, reductions
 from chainrule.kernels.elementwise import blockwise
 from chainrule.ops import pointwise
 from chainrule.ops.primitive import Primitive, general, linear
@@ -45,13 +45,19 @@ def scale(a: Any, k: Any) -> Any:
     return a if k == 1 else a * k.conjugate()
 
 
-def product(a: np.ndarray, b: np.ndarray) -> Any:
-    """NumPy's matmul; 2-byte floats are multiplied as float32, which has BLAS and keeps the sums exact enough."""
+def product(a: np.ndarray, b: np.ndarray, bias: Any = None) -> Any:
+    """NumPy's matmul, plus a bias; 2-byte floats are multiplied as float32, which has BLAS and keeps the sums exact enough."""
     if a.itemsize == 2 and a.dtype in NARROW:
-        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
-    if a.__class__ is b.__class__ is np.ndarray and a.ndim <= 2 and b.ndim <= 2:  # less ado for small ones
-        return np.dot(a, b)
-    return np.matmul(a, b)
+        y = np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+    elif a.__class__ is b.__class__ is np.ndarray and a.size >= products.SMALL <= b.size and a.ndim == b.ndim >= 2:
+        return products.product(a, b, bias) if a.ndim == 2 else products.products(a, b)
+    elif a.__class__ is b.__class__ is np.ndarray and a.ndim <= 2 and b.ndim <= 2:  # less ado for small ones
+        y = np.dot(a, b)
+    else:
+        y = np.matmul(a, b)
+    if bias is not None:
+        y += bias
+    return y
 
 
 @linear(a=lambda g, b: mm(g, adjoint(b)), b=lambda g, a: mm(adjoint(a), g))
@@ -162,9 +168,7 @@ addbmm, baddbmm = plus(sum_bmm, "addbmm"), plus(bmm, "baddbmm")
 @linear(c=lambda g: sum(g, (0,), False), a=lambda g, w: mm(g, conj(w)), w=lambda g, a: mm(g.mT, conj(a)), node="AddmmBackward0")
 def affine(c: Any, a: Any, w: Any) -> Any:
     """a @ w.mT + c for a of shape (n, k), w of (m, k) and c of (m,)."""
-    y = product(a, w.T)
-    y += c
-    return y
+    return product(a, w.T, c)
 
 
 @linear(
@@ -175,9 +179,7 @@ def affine(c: Any, a: Any, w: Any) -> Any:
 )
 def fold_affine(c: Any, a: Any, w: Any) -> Any:
     """a @ w.mT + c for a of shape (..., k)."""
-    y = product(flat(a), w.T)
-    y += c
-    return y.reshape(*a.shape[:-1], w.shape[0])
+    return product(flat(a), w.T, c).reshape(*a.shape[:-1], w.shape[0])
 
 
 @linear(a=lambda g, w: mm(g, conj(w)), w=lambda g, a: mm(g.mT, conj(a)), node="MmBackward0")

@@ -38,7 +38,13 @@ def roll(a: Any, shifts: tuple, dims: tuple) -> Any:
         return roll.kernel(a.reshape(-1), shifts, (0,)).reshape(a.shape) if a.ndim else a.copy()
     for shift, d in zip(shifts, dims):
         lead, shift = (slice(None),) * d, shift % max(a.shape[d], 1)
-        a = np.concatenate([a[(*lead, slice(a.shape[d] - shift, None))], a[(*lead, slice(a.shape[d] - shift))]], d)
+        parts = a[(*lead, slice(a.shape[d] - shift, None))], a[(*lead, slice(a.shape[d] - shift))]
+        if a.size < MANY:
+            a = np.concatenate(parts, d)
+        else:
+            a = np.empty(a.shape, a.dtype)
+            for part, place in zip(parts, (slice(shift), slice(shift, None))):
+                copy_into(part, a[(*lead, place)])
     return a
 
 

@@ -463,8 +463,18 @@ def _lerp_scalar(a: Any, b: Any, c: Any) -> Any:
     return np.add(a, y, y) if near else np.subtract(b, y, y)
 
 
+def times(g: Any, factor: Any) -> Any:
+    """g times the conjugate of a Python number."""
+    factor = conj(factor)
+    if g.__class__ is not np.ndarray or g.size < COMPILED:
+        return g * factor
+    y = compiled("scale", g, factor) if factor.__class__ is float else None
+    return blockwise(np.multiply, g, factor) if y is None else y
+
+
 lerp_scalar = pointwise(
-    "lerp", _lerp_scalar, node="LerpBackward0", noisy=True, arity=3, a=lambda g, c: g * conj(1 - c), b=lambda g, c: g * conj(c),
+    "lerp", _lerp_scalar, node="LerpBackward0", noisy=True, arity=3,
+    a=whole(lambda g, c: times(g, 1 - c)), b=whole(lambda g, c: times(g, c)),
 )  # fmt: skip
 
 
@@ -483,8 +493,8 @@ addcmul = pointwise(
     noisy=True,
     arity=4,
     a=1,
-    b=lambda g, c, d: g * conj(c * d),
-    c=lambda g, b, d: g * conj(b * d),
+    b=lambda g, c, d: g * conj(c if d == 1 else c * d),
+    c=lambda g, b, d: g * conj(b if d == 1 else b * d),
 )
 addcdiv = pointwise(
     "addcdiv", lambda a, b, c, d: a + a.dtype.type(d) * (b / c), noisy=True, arity=4, a=1, b=lambda g, c, d: g * conj(d / c),

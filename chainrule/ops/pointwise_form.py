@@ -19,7 +19,7 @@ import numpy as np
 from chainrule._core import dtypes, modes
 from chainrule._core.silence import restore, silence
 from chainrule.autograd.node import next_sequence
-from chainrule.kernels.elementwise import MANY, blockwise
+from chainrule.kernels.elementwise import way_of_many
 from chainrule.ops import overrides
 from chainrule.ops.primitive import Primitive, argument_names, conjugate, postponed
 from chainrule.tensor import Tensor, adopt, sync
@@ -28,6 +28,10 @@ _NEVER = [0, 0]  # the version counter of a Python number
 IDENTITY = lambda b: b  # a rule that reads so, as a product's does, is not called
 BFLOAT16 = dtypes.bfloat16.numpy
 KINDS = {"b": dtypes.BOOL, "u": dtypes.INTEGRAL, "i": dtypes.INTEGRAL, "f": dtypes.FLOATING, "c": dtypes.COMPLEX}
+KERNELS = {  # what PyTorch's errors call a kernel that is not `name_cpu`
+    "bitwise_left_shift": "lshift_cpu", "bitwise_right_shift": "rshift_cpu", "digamma": "digamma", "floor_divide": "div_floor_cpu",
+    "pow": "pow", **{name: f"{name}_vml_cpu" for name in ("ceil", "erf", "erfc", "erfinv", "floor", "i0", "lgamma", "round", "trunc")},
+}  # fmt: skip
 RESULTS = {
     "same": "The result has the type that the operands promote to.",
     "number": "The result has the type of the input, int64 for bools.",
@@ -92,8 +96,8 @@ class Pointwise(Primitive):
             "state": modes.state, "Tensor": Tensor, "sync": sync, "ndarray": np.ndarray, "asarray": np.asarray, "new": object.__new__,
             "F32": np.dtype(np.float32), "F64": np.dtype(np.float64), "next_sequence": next_sequence, "NEVER": _NEVER,
             "broadcast_error": broadcast_error, "scalar_class": self.scalar_nodes[1] or getattr(self, "node", None),
-            "MANY": MANY, "blockwise": blockwise,
         }  # fmt: skip
+        scope["MANY"], scope["blockwise"] = way_of_many(self.kernel)
         given = ", ".join(self.public)
         return postponed(self.name, "function", f"{given}, *, out=None", f"{given}, out=out", lambda: self.eager_lines(operator), scope)
 
@@ -230,7 +234,8 @@ class Pointwise(Primitive):
         elif self.result == "number" and compute is dtypes.bool_:
             compute = dtypes.int64
         if compute.category not in self.categories:
-            raise NotImplementedError(f"\"{self.name}_cpu\" not implemented for '{dtypes.LEGACY[compute]}'")
+            kernel = KERNELS.get(self.name, f"{self.name}_cpu")
+            raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtypes.LEGACY[compute]}'")
         return compute
 
     def record(self, inputs: Sequence, arrays: tuple, statics: tuple, result: Any) -> Any:

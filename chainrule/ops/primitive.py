@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes, modes
-from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, next_sequence
+from chainrule.autograd.node import FREED, SECOND_BACKWARD, Node, Output, next_sequence, qualified
 from chainrule.kernels.batched import Batched
 from chainrule.kernels.elementwise import COMPILED, MANY, blockwise, in_one_pass
-from chainrule.tensor import Tensor, adopt, sync
+from chainrule.tensor import Tensor, adopt, root_memory, sync
 
 ndarray = np.ndarray
 state = modes.state
@@ -91,6 +91,8 @@ class RecordedNode(Node):
         wanted = name.partition("saved_")[2]
         wanted = wanted if wanted in self.saves else SAVED_ALIASES.get(wanted, wanted)
         if wanted not in self.saves:
+            wanted = next((n for n in self.saves if public_name(n) == wanted), wanted)
+        if wanted not in self.saves:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
         if raw:
             from chainrule.autograd.saved import SavedTensor
@@ -99,6 +101,18 @@ class RecordedNode(Node):
         if self.saved is FREED:
             raise RuntimeError(SECOND_BACKWARD)
         return self.unpack(True)[self.saves.index(wanted)]
+
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *[f"_saved_{public_name(n)}" for n in self.saves]]
+
+
+def public_name(name: str) -> str:
+    """What PyTorch calls a saved value, mostly: `_saved_self`, `_saved_other`, `_saved_self_sym_sizes`."""
+    known, _, what = name.partition("_")
+    if known not in PUBLIC or what not in ("", "shape", "dtype"):
+        return name
+    return PUBLIC[known] + {"": "", "shape": "_sym_sizes", "dtype": "_scalar_type"}[what]
 
 
 class MultiNode(RecordedNode):
@@ -125,6 +139,7 @@ INFERENCE_SAVED = (
     "To work around this, you can make a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
     "`torch.inference_mode()`."
 )
+PUBLIC = {"a": "self", "b": "other", "y": "result"}
 SAVED_ALIASES = {"self": "a", "other": "b", "result": "y", "input": "a", "exponent": "b", "mat2": "b", "self_sym_sizes": "a_shape"}
 
 
@@ -161,7 +176,8 @@ def check_versions(node: Node) -> None:
         if counter[0] != version:
             arrays = list(saved_arrays(node))
             array, origin = arrays[k] if k < len(arrays) else arrays[-1]
-            raise changed_in_place(array, origin, counter[0], version)
+            own = type(origin) is Output and origin.node is node
+            raise changed_in_place(array, origin, counter[0], version, None if own or len(counter) < 3 else counter[2])
 
 
 def saved_arrays(node: Node) -> Iterator[tuple[ndarray, Any]]:
@@ -177,14 +193,16 @@ def saved_arrays(node: Node) -> Iterator[tuple[ndarray, Any]]:
                     yield array, Output(node, prim.outputs.index(name) if name in prim.outputs else 0)
 
 
-def changed_in_place(array: ndarray, origin: Any, current: int, expected: int) -> RuntimeError:
-    """The error for a saved array that an in-place op changed; `origin` is the edge to what made it."""
+def changed_in_place(array: ndarray, origin: Any, current: int, expected: int, writer: type | None = None) -> RuntimeError:
+    """The error for a saved array that an in-place op changed; `origin` is the edge to what made it, `writer` the node class of the op."""
     if expected != expected:  # an inference tensor: its versions are NaN
         return RuntimeError(INFERENCE_SAVED)
     made_by, index = (origin.node, origin.index) if type(origin) is Output else (origin, 0)
     maker = ""
-    if isinstance(made_by, Node):
-        maker = f", which is output {index} of {re.sub('Backward[0-9]*$', '', made_by.name())},"
+    if writer is not None or isinstance(made_by, Node):
+        part = writer is not None and root_memory(array).nbytes > array.nbytes  # the view got a new history from its base's
+        name = "AsStrided" if part else made_by.name() if writer is None else qualified(writer)
+        maker = f", which is output {0 if writer else index} of {re.sub('Backward[0-9]*$', '', name)},"
     hint = (
         "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was changed "
         "in there or anywhere later. Good luck!"

@@ -14,7 +14,7 @@ from chainrule._core.silence import restore, silence
 from chainrule.kernels import reductions
 from chainrule.ops.pointwise import abs as modulus, isnan, real_part, sgn, where
 from chainrule.ops.primitive import conjugate as conj, general, linear
-from chainrule.ops.shape import expand, reshape, spread
+from chainrule.ops.shape import cast, expand, reshape, spread
 
 _add, _multiply, _max, _min = np.add.reduce, np.multiply.reduce, np.maximum.reduce, np.minimum.reduce
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -129,14 +129,14 @@ def others_cotangent(g: Any, a: Any, dim: int) -> Any:
 # Extrema: ties share the gradient evenly
 
 
-@general(a=lambda g, a, y, dim, keepdim: share(g, a, y, dim, keepdim))
+@general(a=lambda g, a, y, dim, keepdim: split(g, a, y, dim, keepdim))
 def amax(a: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest over `dim`; ties share the gradient evenly."""
     y = reductions.extremum(a, dim, keepdim, 1)
     return _max(a, dim, None, None, keepdim) if y is None else y
 
 
-@general(a=lambda g, a, y, dim, keepdim: share(g, a, y, dim, keepdim))
+@general(a=lambda g, a, y, dim, keepdim: split(g, a, y, dim, keepdim))
 def amin(a: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest over `dim`; ties share the gradient evenly."""
     y = reductions.extremum(a, dim, keepdim, -1)
@@ -151,7 +151,7 @@ max_all, min_all = _of_all("max", "MaxBackward1", _max), _of_all("min", "MinBack
 
 
 @general(
-    vjp=lambda g, a, low, high, dim, keepdim: (share(g[0], a, low, dim, keepdim) + share(g[1], a, high, dim, keepdim),),
+    vjp=lambda g, a, low, high, dim, keepdim: (split(g[0], a, low, dim, keepdim) + split(g[1], a, high, dim, keepdim),),
     outputs=("low", "high"),
 )
 def aminmax(a: Any, dim: Any, keepdim: bool) -> Any:
@@ -163,8 +163,22 @@ def share(g: Any, a: Any, y: Any, dim: Any, keepdim: bool) -> Any:
     """Split g evenly among the elements that equal the extremum y; NaN equals NaN."""
     y = keep(y, a, dim, keepdim)
     same = (a == y) | (isnan(a) & isnan(y))
-    count = sum(where(same, real_part(y) * 0 + 1, 0), dim, True)
-    return where(same, keep(g, a, dim, keepdim) / count, 0)
+    return where(same, keep(g, a, dim, keepdim) / number_of(same, y, dim), 0)
+
+
+def number_of(same: Any, like: Any, dim: Any) -> Any:
+    """How many of some bools are True, in like's type."""
+    return sum(cast(same, dtypes.BY_NUMPY[getattr(like, "_data", like).dtype]), dim, True)
+
+
+def split(g: Any, a: Any, y: Any, dim: Any, keepdim: bool) -> Any:
+    """Split g evenly among the elements that equal the extremum y; NaN all of them if that is NaN, as PyTorch has it."""
+    found = reductions.unextremum(g, a, y, dim) if a.__class__ is np.ndarray and a.size >= reductions.WORTH else None
+    if found is not None:
+        return found
+    y, g = keep(y, a, dim, keepdim), keep(g, a, dim, keepdim)
+    same = a == y
+    return where(same, g, g * 0) / number_of(same, y, dim)
 
 
 # Moments

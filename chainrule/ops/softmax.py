@@ -87,6 +87,10 @@ def unlog_softmax(a: Any, b: Any, dim: tuple) -> Any:
 @general(a=lambda g, a, y, dim, keepdim: keep(g, a, dim, keepdim) * conj(exp(a - keep(y, a, dim, keepdim))))
 def logsumexp(a: Any, dim: Any, keepdim: bool) -> Any:
     """log(sum(exp(a))) over `dim`; infinities count as what they are."""
+    if a.size >= rows.WORTH and a.__class__ is np.ndarray and a.flags.c_contiguous and dim == (a.ndim - 1,):
+        y = rows.logsumexp(a.reshape(-1, a.shape[-1]))
+        if y is not None:
+            return y.reshape((*a.shape[:-1], 1) if keepdim else a.shape[:-1])
     dtype, a = a.dtype, widened(a)
     token = silence()
     try:

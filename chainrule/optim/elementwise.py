@@ -23,7 +23,10 @@ from chainrule.tensor import Tensor, wrap
 BLOCK = 65536  # elements: as measured; the arrays of a block stay in the cache, and Python is called seldom
 CAPTURABLE_DEVICES = ["cuda", "xpu", "hpu", "privateuseone", "xla"]  # as PyTorch's message lists them
 
+Pairs = list[tuple[Tensor, Tensor]]  # parameters and their gradients
 Rule = Callable[..., None]
+Twin = tuple[str, tuple[float, ...]] | None  # a kernel and its numbers
+Twins = dict[tuple[float, bool], Twin]
 
 
 class Separate(Optimizer):
@@ -36,17 +39,17 @@ class Separate(Optimizer):
             loss = with_grad(closure)
         before = modes.set_grad(bool(self.defaults.get("differentiable")))
         try:
-            self.advance_all([(group, [p for p in group["params"] if p._grad is not None]) for group in self.param_groups])
+            self.advance_all([(group, [(p, p._grad) for p in group["params"] if p._grad is not None]) for group in self.param_groups])
         finally:
             modes.set_grad(before)
         return loss
 
-    def advance_all(self, groups: list[tuple[dict, list[Tensor]]]) -> None:
-        """The step of each group's parameters, all of which have a gradient."""
-        for group, parameters in groups:
+    def advance_all(self, groups: list[tuple[dict, Pairs]]) -> None:
+        """The step of each group's parameters, which come with their gradients."""
+        for group, pairs in groups:
             options = settled(group)
-            for p in parameters:
-                self.advance(options, p, p._grad)
+            for p, g in pairs:
+                self.advance(options, p, g)
 
     def advance(self, group: dict, p: Tensor, g: Tensor) -> None:
         """One parameter's step; `group` holds plain numbers where the user's holds tensors, unless the step is differentiable."""
@@ -70,7 +73,7 @@ class Elementwise(Separate):
         """The change at this `step` (1, 2, ...), as `update(p, g, *buffers)`. A buffer that is yet to be made is not in `state`."""
         raise NotImplementedError
 
-    def compiled(self, group: dict, step: float, fresh: bool) -> tuple[str, tuple[float, ...]] | None:
+    def compiled(self, group: dict, step: float, fresh: bool) -> Twin:
         """The kernel in `kernels.optimizer_numba` for the same change, and its numbers; None if there is none.
 
         It depends on nothing else of the parameter than how many steps it took, and whether its buffers are `fresh`.
@@ -86,19 +89,23 @@ class Elementwise(Separate):
             if isinstance(held, dict) and "step" in held and not isinstance(held["step"], Tensor):
                 held["step"] = scalar(float(held["step"]))  # written by an old PyTorch
 
-    def advance_all(self, groups: list[tuple[dict, list[Tensor]]]) -> None:
-        if sum([p._data.size for _, parameters in groups for p in parameters]) < kernels.WORTH:
+    def advance_all(self, groups: list[tuple[dict, Pairs]]) -> None:
+        if sum([p._data.size for _, pairs in groups for p, _ in pairs]) < kernels.WORTH:
             super().advance_all(groups)
             return
         jobs: list[kernels.Job] = []
-        for group, parameters in groups:
-            options, twins = settled(group), {}
-            for p in parameters:
-                if (job := self.advance(options, p, p._grad, twins)) is not None:
+        for group, pairs in groups:
+            options = settled(group)
+            twins: Twins = {}
+            for p, g in pairs:
+                if (job := self.begun(options, p, g, twins)) is not None:
                     jobs.append(job)
         kernels.run(jobs)
 
-    def advance(self, group: dict, p: Tensor, g: Tensor, twins: dict | None = None) -> kernels.Job | None:
+    def advance(self, group: dict, p: Tensor, g: Tensor) -> None:
+        self.begun(group, p, g, None)
+
+    def begun(self, group: dict, p: Tensor, g: Tensor, twins: Twins | None) -> kernels.Job | None:
         """One parameter's step, or what a compiled kernel has to do for it, with all others in the end.
 
         `twins` has what `compiled` gave for this group, for each of its arguments; without it no kernel is asked for.
@@ -116,7 +123,8 @@ class Elementwise(Separate):
             raise AssertionError(f"If capturable=True, params and state_steps must be on supported devices: {CAPTURABLE_DEVICES}.")
         step = counted(state["step"]) if self.counts else 0.0
         missing = [name for name in names if state.get(name) is None]
-        twin = update = None
+        twin: Twin = None
+        update: Any = None
         if twins is not None and not group.get("differentiable"):
             case = step, bool(missing)
             twin = twins[case] if case in twins else twins.setdefault(case, self.compiled(group, *case))
@@ -210,4 +218,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple([number(v) for v in value])
     return number(value)
-

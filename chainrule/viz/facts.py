@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd.node import FREED, Output
+from chainrule.ops.primitive import PUBLIC
 
 FRAME = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)\n(?: {4}(?P<code>.*)\n)?')
-PUBLIC = {"a": "self", "b": "other", "y": "result"}  # as PyTorch names saved tensors: `_saved_self`
 WORD_STARTS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 Shape = tuple[int, ...]

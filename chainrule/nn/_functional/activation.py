@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 
 from chainrule._core import dtypes, modes
-from chainrule.functions.arguments import as_dtype, require_tensor, wrap_dim
+from chainrule.functions.arguments import FAST, as_dtype, require_tensor, wrap_dim
 from chainrule.kernels.random import exponential, uniform
 from chainrule.nn._functional.arguments import legacy, require_floating
 from chainrule.ops import activation as ops, pointwise as elements, softmax as soft, special
+from chainrule.ops.eager import eager
 from chainrule.ops.gates import gated, sloped
 from chainrule.ops.inplace import inplace as overwriting, write_out
-from chainrule.ops.overrides import public
+from chainrule.ops.overrides import public, shortcut
 from chainrule.ops.shape import cast, reshape
 from chainrule.tensor import Tensor, wrap
 
 relu_function = ops.relu.function
 state = modes.state
-FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 
 
 def applied(name: str, inplace: bool, function: Callable, input: Tensor, *settings: Any) -> Tensor:
@@ -287,6 +287,15 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     return stated("hardsigmoid", ops.hardsigmoid.function, "hardsigmoid_cpu", input, inplace)
 
 
+_softplus = eager(ops.softplus)
+
+
+def plain_softplus(input: Any) -> Tensor | None:
+    """The shorter way of `softplus`."""
+    return _softplus(input, 1.0, 20.0) if isinstance(input, Tensor) and input._data.dtype in FAST else None
+
+
+@shortcut(plain_softplus)
 @public
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None) -> Tensor:
     """log(1 + exp(beta * x)) / beta, and x where beta * x exceeds `threshold`."""

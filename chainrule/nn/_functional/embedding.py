@@ -9,8 +9,10 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule.functions.arguments import require_tensor
+from chainrule.functions.scatter import I64, out_of_bounds
 from chainrule.ops import embedding as ops
-from chainrule.ops.overrides import public
+from chainrule.ops.eager import eager
+from chainrule.ops.overrides import public, shortcut
 from chainrule.tensor import Tensor, wrap
 
 INDICES = (dtypes.int64, dtypes.int32)
@@ -47,6 +49,20 @@ def require_indices(function: str, t: Any, position: int = 1) -> np.ndarray:
     return t._data
 
 
+_embedding = eager(ops.embedding)
+
+
+def rows_of(input: Any, weight: Any) -> Tensor | None:
+    """The shorter way of `embedding`, for int64 numbers."""
+    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
+        return None
+    index, table = input._data, weight._data
+    if index.dtype is not I64 or table.ndim != 2 or out_of_bounds(index, table.shape[0]) is not None:
+        return None
+    return _embedding(weight, input._data, None)
+
+
+@shortcut(rows_of)
 @public
 def embedding(
     input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
@@ -72,7 +88,7 @@ def embedding(
     index = require_indices("embedding", input)
     if table.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
-    if index.size and (index.min() < 0 or index.max() >= count):
+    if out_of_bounds(index, count) is not None:
         raise IndexError("index out of range in self")
     if max_norm is not None:
         renormalize(weight, index, max_norm, norm_type)

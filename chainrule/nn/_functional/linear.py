@@ -9,6 +9,7 @@ import numpy as np
 from chainrule._core import modes
 from chainrule.autograd.node import next_sequence
 from chainrule.functions.arguments import require_tensor
+from chainrule.kernels.products import SMALL, product
 from chainrule.kernels.random import CPP
 from chainrule.ops import matmul as ops
 from chainrule.ops.inplace import write_out
@@ -33,8 +34,8 @@ class Affine(General):  # type: ignore[misc, valid-type]
         to_bias, to_input, to_weight = self.edges
         return (
             None if to_bias is None else _add(g, 0),
-            None if to_input is None else _dot(g, w),
-            None if to_weight is None else _dot(g.T, a),
+            None if to_input is None else _dot(g, w) if g.size < SMALL or w.size < SMALL else product(g, w),
+            None if to_weight is None else _dot(g.T, a) if g.size < SMALL or a.size < SMALL else product(g.T, a),
         )
 
     def unpack(self, tracked: bool) -> tuple:
@@ -69,8 +70,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
         or c.shape != w.shape[:1] or a.shape[1] != w.shape[1]
     ):  # fmt: skip
         return linear_any(input, weight, bias)
-    y = _dot(a, w.T)
-    y += c
+    if a.size < SMALL or w.size < SMALL:
+        y = _dot(a, w.T)
+        y += c
+    else:
+        y = product(a, w.T, c)
     t = _new(Tensor)
     t._data, t._versions, t._base, t._grad = y, [0, 0], None, None
     for operand in (input, weight, bias):
@@ -118,10 +122,9 @@ def linear_any(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
         names = [CPP[t.dtype.name] for t in (input, weight)]
         if bias is None:
             raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}")
-        raise RuntimeError(
-            "self and mat2 must have the same dtype, but got "
-            + " and ".join(ops.dtypes.LEGACY[t.dtype] for t in unequal(input, weight, bias))
-        )
+        name, first = ("mat1", input) if weight._data.dtype == bias._data.dtype else ("self", bias)
+        kinds = [ops.dtypes.LEGACY[t.dtype] for t in (first, weight)]
+        raise RuntimeError(f"{name} and mat2 must have the same dtype, but got {kinds[0]} and {kinds[1]}")
     if a.dtype == bool:
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     if w.ndim == 1:
@@ -139,11 +142,6 @@ def linear_any(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
 
 
 linear_any.shown = linear
-
-
-def unequal(input: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """The pair that PyTorch's message names."""
-    return (input, weight) if input._data.dtype != weight._data.dtype else (bias, input)
 
 
 __all__ = ["linear"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule._core import dtypes
 from chainrule._core.types import Size
-from chainrule.functions.arguments import require_tensor
+from chainrule.functions.arguments import FAST, require_tensor
 from chainrule.kernels import norm as kernels
 from chainrule.kernels.batched import Batched
 from chainrule.nn._functional.arguments import NARROW, legacy
@@ -25,9 +25,6 @@ BATCHED_STATISTICS = (
     "If you are using a module and do not need eval mode, please set `track_running_stats` to be False.If you are using a prebuilt module "
     "and do not need eval mode, please see the functorch website for resources on how to patch your module to work with vmap"
 )
-
-
-FAST = frozenset((dtypes.float32.numpy, dtypes.float64.numpy))
 
 
 def require_parameter(name: str, t: Any, count: int) -> None:

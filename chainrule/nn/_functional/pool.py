@@ -136,6 +136,8 @@ def max_pool1d(
     (out,) = kernels.pooled_size(input._data.shape[-1:], (k,), (s,), (p,), (q,), ceil_mode)
     if out <= 0:
         raise RuntimeError(f"max_pool1d() Invalid computed output size: {out}")
+    if not return_indices and input.dtype.category < dtypes.FLOATING:
+        raise NotImplementedError(f"\"max_pool1d_impl\" not implemented for '{dtypes.LEGACY[input.dtype]}'")
     result = max_pool("max_pool1d", 1, input, k, s, p, q, ceil_mode)
     return result if return_indices else result[0]
 

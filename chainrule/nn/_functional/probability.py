@@ -177,23 +177,21 @@ def ctc_loss(
     if not 0 <= blank < classes:
         raise RuntimeError("blank must be in label range")
     spans, sizes = lengths(input_lengths, "input_lengths", n), lengths(target_lengths, "target_lengths", n)
-    for k in spans:
-        if not 0 <= k <= steps:
-            raise RuntimeError(
-                f"Expected input_lengths to have value at most {steps}, but got value {k} (while checking arguments for ctc_loss)"
-            )
+    checked = "(while checking arguments for ctc_loss_allocate_outputs)"
+    for name, given, most in (("input_lengths", spans, steps), ("target_lengths", sizes, None)):
+        for k in given:
+            if k < 0:
+                raise RuntimeError(f"Expected {name} to have value at least 0, but got value {k} {checked}")
+            if most is not None and k > most:
+                raise RuntimeError(f"Expected {name} to have value at most {most}, but got value {k} {checked}")
     data = targets._data.astype(np.int64)
-    if data.ndim == 1 and not (single and data.size == sizes.sum()):
-        if data.size != sizes.sum():
+    wanted = [(0, "size", sizes.sum())] if data.ndim == 1 else [(0, "size", n), (1, "size at least", sizes.max(initial=0))]
+    for dim, what, size in wanted:
+        if data.shape[dim] != size and not (dim and data.shape[dim] > size):
             raise RuntimeError(
-                f"Expected target to have size {sizes.sum()} at dimension 0, but got size {data.size} (while checking arguments for "
-                "ctc_loss)"
+                f"Expected tensor to have {what} {size} at dimension {dim}, but got size {data.shape[dim]} for argument #2 "
+                f"'targets' {checked}"
             )
-    elif data.ndim == 2 and data.shape[0] != n:
-        raise RuntimeError(
-            f"Expected tensor to have size {n} at dimension 0, but got size {data.shape[0]} for argument #2 'targets' (while checking "
-            "arguments for ctc_loss)"
-        )
     losses: Any = ctc.ctc_loss(x, *ctc.layout(data, spans, sizes, blank), zero_infinity)
     if zero_infinity:
         losses = elements.where(wrap(np.isinf(losses._data)), wrap(np.zeros((), losses._data.dtype)), losses)

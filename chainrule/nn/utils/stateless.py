@@ -38,7 +38,7 @@ def with_tied(module: Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def check_names(module: Module, given: dict[str, Tensor]) -> None:
     own = named_tensors(module)
-    kinds = (("Unexpected", [k for k in given if k not in own]), ("Missing", [k for k in own if k not in given]))
+    kinds = (("Unexpected", [k for k in given if k not in own]), ("Missing", sorted([k for k in own if k not in given])))
     errors = [f"{kind} key(s): {', '.join(map(repr, keys))}." for kind, keys in kinds if keys]
     if errors:
         raise RuntimeError(f"Error(s) in reparametrizing for {module._get_name()}:\n\t" + "\n\t".join(errors))

@@ -17,26 +17,42 @@ __all__ = ["collate", "default_collate", "default_collate_fn_map", "default_conv
 REFUSED = "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
 
 
-def stacked(batch: Sequence, *, collate_fn_map: Any = None) -> Tensor:
+def collate_tensor_fn(batch: Sequence, *, collate_fn_map: Any = None) -> Tensor:
     from chainrule.functions.joining import stack
 
     return stack(list(batch), 0)
 
 
-def stacked_arrays(batch: Sequence, *, collate_fn_map: Any = None) -> Any:
+def collate_numpy_array_fn(batch: Sequence, *, collate_fn_map: Any = None) -> Any:
     if batch[0].dtype.kind in "SUO":
         raise TypeError(REFUSED.format(batch[0].dtype))
     return collate([as_tensor(a) for a in batch], collate_fn_map=collate_fn_map)
 
 
+def collate_numpy_scalar_fn(batch: Sequence, *, collate_fn_map: Any = None) -> Tensor:
+    return as_tensor(list(batch))
+
+
+def collate_float_fn(batch: Sequence, *, collate_fn_map: Any = None) -> Tensor:
+    return tensor(list(batch), dtype=dtypes.float64)
+
+
+def collate_int_fn(batch: Sequence, *, collate_fn_map: Any = None) -> Tensor:
+    return tensor(list(batch))
+
+
+def collate_str_fn(batch: Sequence, *, collate_fn_map: Any = None) -> Sequence:
+    return batch
+
+
 default_collate_fn_map: dict[Any, Callable] = {  # by type of sample, the first that fits
-    Tensor: stacked,
-    np.ndarray: stacked_arrays,
-    (np.bool_, np.number, np.object_): lambda batch, *, collate_fn_map=None: as_tensor(list(batch)),
-    float: lambda batch, *, collate_fn_map=None: tensor(list(batch), dtype=dtypes.float64),
-    int: lambda batch, *, collate_fn_map=None: tensor(list(batch)),
-    str: lambda batch, *, collate_fn_map=None: batch,
-    bytes: lambda batch, *, collate_fn_map=None: batch,
+    Tensor: collate_tensor_fn,
+    np.ndarray: collate_numpy_array_fn,
+    (np.bool_, np.number, np.object_): collate_numpy_scalar_fn,
+    float: collate_float_fn,
+    int: collate_int_fn,
+    str: collate_str_fn,
+    bytes: collate_str_fn,
 }
 
 
