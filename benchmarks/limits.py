@@ -73,9 +73,13 @@ def unrecorded(run: Callable[[], object]) -> Callable[[], object]:
     return work
 
 
-def batch_norm() -> Work:
-    x, w = torch.randn(32, 64, 56, 56), torch.ones(64)
-    return unrecorded(lambda: F.batch_norm(x, None, None, w, w, True)), 12.0 * x.numel(), "bytes"
+def batch_norm(back: bool) -> Work:
+    x, g, w = draw(32, 64, 3136), draw(32, 64, 3136), np.ones(64, np.float32)
+    plan = norm.by_channel(x.shape)
+    _, mean, _, rstd = norm.forward(x, w, w, plan, 1e-5)
+    if not back:
+        return lambda: norm.forward(x, w, w, plan, 1e-5), 8.0 * x.size, "bytes"
+    return lambda: norm.backward(g, x, w, mean, rstd, plan, (True, True, True)), 12.0 * x.size, "bytes"
 
 
 def pooling() -> Work:
@@ -138,8 +142,15 @@ ROWS: dict[str, Callable[[], Work]] = {
     "conv 3x3/2, 32x64x32x32 to 128, input gradient (columns)": lambda: convolution((32, 64, 32, 32), 128, 3, 2, "input"),
     "conv 3x3/2, 32x64x32x32 to 128, weight gradient (columns)": lambda: convolution((32, 64, 32, 32), 128, 3, 2, "weight"),
     "conv 7x7/2, 8x3x224x224 to 64 (columns)": lambda: convolution((8, 3, 224, 224), 64, 7, 2, "forward"),
+    "conv 7x7/2, 8x3x224x224 to 64, weight gradient (columns)": lambda: convolution((8, 3, 224, 224), 64, 7, 2, "weight"),
     "conv 1x1, 8x256x28x28 to 256": lambda: convolution((8, 256, 28, 28), 256, 1, 1, "forward"),
+    "conv 1x1, 8x576x8x8 to 96": lambda: convolution((8, 576, 8, 8), 96, 1, 1, "forward"),
+    "conv 1x1, 8x576x8x8 to 96, input gradient": lambda: convolution((8, 576, 8, 8), 96, 1, 1, "input"),
+    "conv 1x1, 8x576x8x8 to 96, weight gradient": lambda: convolution((8, 576, 8, 8), 96, 1, 1, "weight"),
     "conv 3x3 depthwise, 8x96x112x112": lambda: convolution((8, 96, 112, 112), 96, 3, 1, "forward", 96),
+    "conv 3x3 depthwise, 8x144x32x32, input gradient": lambda: convolution((8, 144, 32, 32), 144, 3, 1, "input", 144),
+    "conv 3x3 depthwise, 8x144x32x32, weight gradient": lambda: convolution((8, 144, 32, 32), 144, 3, 1, "weight", 144),
+    "conv 3x3/2 depthwise, 8x96x64x64": lambda: convolution((8, 96, 64, 64), 96, 3, 2, "forward", 96),
     "LSTM, all steps, 256 units, T64 B32": lambda: lstm(False),
     "LSTM, all steps back": lambda: lstm(True),
     "attention, 8x8 heads of 512x64": lambda: attend(False),
@@ -149,7 +160,8 @@ ROWS: dict[str, Callable[[], Work]] = {
     "log_softmax, 4096x4096": lambda: matrix(rows.log_softmax, 2),
     "layer_norm, 4096x4096": lambda: pointwise(lambda x: F.layer_norm(x, (4096,))),
     "layer_norm back, 4096x4096": lambda: matrix(layer_norm_back, 3),
-    "batch_norm, 32x64x56x56": batch_norm,
+    "batch_norm, 32x64x56x56": lambda: batch_norm(False),
+    "batch_norm back, 32x64x56x56": lambda: batch_norm(True),
     "max_pool 3/2, 32x64x112x112": pooling,
     "gelu, 16M": lambda: pointwise(F.gelu),
     "silu, 16M": lambda: pointwise(F.silu),

@@ -2,7 +2,7 @@
 
 A ratio is chainrule's time over PyTorch's, below 1 where chainrule is faster. Each library has a process of its own, for chainrule
 sets the C library's allocator so that large arrays are cheap, which in one process would speed PyTorch as well. The two work in turns
-of a millisecond or one call, with two threads each (`--threads`), and wait for each other; the threads of one, which go on looking for
+of a millisecond or two, or one call, with two threads each (`--threads`), and wait for each other; the threads of one, which go on looking for
 work for some milliseconds, are asleep when it is the other's turn. What else a machine does only ever adds to a time, so that a
 library's figure is the lower quartile of its turns.
 
@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 SIZES = {"small": 8, "medium": 256, "large": 2048}  # the side of the square inputs
-TURN = {"small": 0.0005, "medium": 0.001, "large": 0.0}  # seconds in a turn, at least one call
+TURN = {"small": 0.0005, "medium": 0.002, "large": 0.0}  # seconds in a turn, at least one call
 REST = {"small": 0.0, "medium": 0.004, "large": 0.004}  # seconds before a turn
 BUDGET = {"small": 0.3, "medium": 0.8, "large": 1.2}  # seconds for a row, both directions together
 GOAL, MIDDLE = 1.5, 0.9

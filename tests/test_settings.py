@@ -161,7 +161,7 @@ FUNCTIONS = {
     "bilinear": lambda t, x, w: t.bilinear(x, x, t.ones(2, 4, 4), None),
     "grid": lambda t, x, w: t.grid_sampler(x[None], t.affine_grid_generator(t.eye(2, 3)[None] * 0.7, (1, 2, 3, 4), False), 0, 1, False),
     "losses": lambda t, x, w: [
-        t.binary_cross_entropy_with_logits(x, x.sigmoid(), None, None, 1), t.kl_div(x.log_softmax(-1), x.softmax(-1), 2),
+        t.binary_cross_entropy_with_logits(x, x.sigmoid(), None, None, 1), t.kl_div(x.log_softmax(-1), (2 * x).softmax(-1), 2),
         t.margin_ranking_loss(x, -x, t.ones(2, 3, 4), 0.1, 0), t.hinge_embedding_loss(x, x.sign(), 1.0, 1),
         t.poisson_nll_loss(x, x, True, False, 1e-8, 2),
         t.cosine_embedding_loss(x[0], x[1], t.ones(3), 0.0, 1), t.triplet_margin_loss(x, x + 1, x - 2, 1.0, 2.0, 1e-6, False, 2),

@@ -110,7 +110,7 @@ class device:
     """A context manager that picks a GPU; without one it does nothing."""
 
     def __init__(self, device: Any) -> None:
-        self.idx = -1 if device is None else _device(device).index
+        self.idx = -1 if device is None else device if isinstance(device, int) else _device(device).index
 
     def __enter__(self) -> None:
         return None

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.cores import current_core, forget, leave
-from chainrule.kernels.desk import CALLED, COUNTERS, STATE, Desk, inviting
+from chainrule.kernels.desk import ASLEEP, CALLED, COUNTERS, READY, STATE, Desk, inviting
 from chainrule.kernels.memory import keep_freed
 
 
@@ -97,6 +97,20 @@ pool = Pool(available())
 
 def nothing() -> None:
     """Have a helper come to the desk."""
+
+
+def helper_awake() -> bool:
+    """Whether a helper is at the desk, for a call that has another way without one; if none is, it may be for a later call."""
+    desk = pool.desk
+    if pool.threads == 1 or desk.room is None:
+        return False
+    state = desk.words[STATE]
+    if state == ASLEEP and desk.worth_waking():
+        leave(current_core(), desk.helper)
+        desk.room.wake(desk.turns)
+    elif state == CALLED and desk.worth_waking():
+        pool.call(nothing, helpers=1)
+    return state == READY
 
 
 class Memory:

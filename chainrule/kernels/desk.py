@@ -24,6 +24,7 @@ STATE, TAKEN, SEMAPHORE, JOB, GIVEN = [COUNTERS + n for n in (0, 8, 16, 31, 32)]
 READY, POSTED, WORKING, ASLEEP, CALLED = range(5)  # states; CALLED: elsewhere
 LOOKS = 2000  # a helper looks so often, some 50 us, before it sleeps
 SOMETIMES = 16  # calls that find no helper, of which one sees to it that the helper has another core
+FIRST = 3  # short calls that go alone before a helper is woken for those that may follow
 SELDOM = 255  # so many calls in a row do without a helper, at most, before it is tried again whether it comes in time
 
 
@@ -41,7 +42,8 @@ class Desk:
         self.counters, self.words = self.turns[:COUNTERS], memoryview(self.turns)
         self.words[STATE] = CALLED
         self.lock, self.seat = threading.Lock(), threading.Lock()
-        self.missed = self.patience = self.taken = self.away = 0
+        self.missed = self.taken = self.away = 0
+        self.patience = FIRST
         self.ready, self.helper = False, 0
 
     def run(self, kernel: Callable[..., Any], args: tuple, short: bool) -> bool:
@@ -71,7 +73,7 @@ class Desk:
         self.missed += 1
         if self.missed <= self.patience:
             return False
-        self.patience = 0 if self.words[TAKEN] > self.taken + 2 else min(2 * self.patience + 1, SELDOM)
+        self.patience = FIRST if self.words[TAKEN] > self.taken + FIRST else min(2 * self.patience + 1, SELDOM)
         self.missed, self.taken = 0, self.words[TAKEN]
         return True
 

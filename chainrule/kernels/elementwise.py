@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule._core.silence import restore, silence
-from chainrule.kernels.compiled import get_num_threads, share
+from chainrule.kernels.compiled import helper_awake, share
 from chainrule.kernels.memory import keep_freed
 from chainrule.kernels.reductions import count, transposed as transposed_copy
 from chainrule.kernels.threads import MANY, in_blocks
@@ -212,7 +212,7 @@ def spread(name: str, kernel: Callable, *operands: Any) -> Any:
     if operands[0].size >= MANY:
         return blockwise(kernel, *operands)
     y = None
-    if get_num_threads() > 1:
+    if helper_awake():
         y = compiled(name, *operands) if len(operands) == 1 else combined(name, *operands)
     return kernel(*operands) if y is None else y
 

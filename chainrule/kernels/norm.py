@@ -24,6 +24,7 @@ _add, _dot, _vecdot = np.add.reduce, np.dot, np.vecdot
 Array = np.ndarray
 Maybe = np.ndarray | None
 PARTS = 16  # in which compiled kernels sum over rows
+LONG = 1 << 14  # elements to a long piece of memory
 FEW = 4  # channels a thread, at least, that are worth being computed each by itself
 
 
@@ -91,12 +92,7 @@ def forward(a: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tup
 
 def is_small(x: Array, *others: Array) -> bool:
     """Whether `kernels.small` takes these: float32, contiguous and few."""
-    if x.dtype is not F32 or x.size >= WORTH or not x.flags.c_contiguous:
-        return False
-    for v in others:
-        if not v.flags.c_contiguous:
-            return False
-    return True
+    return x.dtype is F32 and x.size < WORTH and x.flags.c_contiguous and all([v.flags.c_contiguous for v in others])
 
 
 def flat(v: Maybe) -> Maybe:
@@ -160,6 +156,11 @@ def by_whole_channels(x: Array, plan: Plan) -> bool:
     return compiled(x) and plan.dims[0] == 0 and plan.view[1] >= FEW * get_num_threads()
 
 
+def at_once(plan: Plan) -> int:
+    """Channels side by side that are a long piece of memory, but some such for each thread."""
+    return max(1, min(LONG // plan.view[-1], plan.view[1] // (FEW * get_num_threads() or 1)))
+
+
 def channels_forward(x: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tuple[Array, Array, Array, Array]:
     if by_whole_channels(x, plan):
         from chainrule.kernels import norm_numba
@@ -167,7 +168,8 @@ def channels_forward(x: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: floa
         c = plan.view[1]
         y, moments = np.empty_like(x), np.empty((3, c), x.dtype)
         keep_freed()
-        share(norm_numba.batch_norm, x, full(weight, c, 1), full(bias, c, 0), F32.type(eps), loose(y), moments, alone=x.size < SHARED)
+        given = x, full(weight, c, 1), full(bias, c, 0), F32.type(eps)
+        share(norm_numba.batch_norm, *given, loose(y), moments, at_once(plan), alone=x.size < SHARED)
         return y, *moments.reshape(3, *plan.columns)
     if x.size >= WORTH:
         return large_channels_forward(x.reshape(-1, plan.view[-1]), weight, bias, plan, eps)
@@ -334,7 +336,7 @@ def channels_backward(
         c = plan.view[1]
         to_x, sums_of = np.empty(x.shape if needs[0] else (0, 0, 0), x.dtype), np.empty((2, c), x.dtype)
         given = np.ascontiguousarray(g), x, full(weight, c, 1), mean.reshape(c), rstd.reshape(c)
-        share(norm_numba.batch_norm_back, *given, loose(to_x), sums_of, alone=x.size < SHARED)
+        share(norm_numba.batch_norm_back, *given, loose(to_x), sums_of, at_once(plan), alone=x.size < SHARED)
         return to_x if needs[0] else None, sums_of[0] if needs[1] else None, sums_of[1] if needs[2] else None
     length, lead = plan.view[-1], (*plan.view[:-1], 1)
     matrix, cotangents = x.reshape(-1, length), np.ascontiguousarray(g).reshape(-1, length)

@@ -1,7 +1,8 @@
-"""Batch norm of float32, and back, a channel at a time: its elements are still in the cache when it is known what to do to them.
+"""Batch norm of float32, and back, a few channels at a time: their elements are still in the cache when it is known what to do to them.
 
 x is (N, C, length); a channel has N rows, which lie C rows apart. It is summed up in blocks, of some rows or a part of one, that fit the
-first-level cache; what blocks amount to is joined in double precision.
+first-level cache; what blocks amount to is joined in double precision. Channels side by side go together, for memory is read
+fastest in long pieces.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from chainrule.kernels.compile_numba import finish, inlined, inner, kernel, peek
 from chainrule.kernels.compile_vectors_numba import LANES, fill, load, store, total
 from chainrule.kernels.handover_numba import invite, take
 
-PIECE = 1 << 13  # elements to a task, at least
-BLOCK = 1 << 12  # elements to a block, at most
+BLOCK, ROWS_OF = 1 << 12, 1 << 10  # elements to a block at most, and to one of several rows
 f32, f64 = np.float32, np.float64
 ROWS = "f4[:, :, ::1]"
 
@@ -21,7 +21,7 @@ ROWS = "f4[:, :, ::1]"
 @inlined
 def block_of(images, length):  # type: ignore[no-untyped-def]
     """Rows of a block, and elements of a row."""
-    return min(images, max(1, BLOCK // length)), min(length, BLOCK)
+    return min(images, max(1, ROWS_OF // length)), min(length, BLOCK)
 
 
 @inner
@@ -102,62 +102,72 @@ def combined(g, x, at, step, rows, length, scale, slope, shift, y):  # type: ign
             poke(y, i, peek(g, i) * scale + (peek(x, i) * slope + shift))
 
 
-@kernel(f"({ROWS}, f4[::1], f4[::1], f4, {ROWS}, f4[:, ::1], i8[::1])")
-def batch_norm(x, weight, bias, eps, y, moments, turns):  # type: ignore[no-untyped-def]
-    """Fill y, and moments: means, variances, and the inverses of the standard deviations. A task is some channels."""
+@kernel(f"({ROWS}, f4[::1], f4[::1], f4, {ROWS}, f4[:, ::1], i8, i8[::1])")
+def batch_norm(x, weight, bias, eps, y, moments, group, turns):  # type: ignore[no-untyped-def]
+    """Fill y, and moments: means, variances, and the inverses of the standard deviations. A task is `group` channels."""
     helping = invite(turns)
     images, channels, length = x.shape
-    step, (tall, wide) = channels * length, block_of(images, length)
-    group = min(channels, PIECE // (images * length) + 1)
+    step, (tall, wide), count = channels * length, block_of(images, length), images * length
     tasks = (channels + group - 1) // group
+    means, squares = np.empty(group, f64), np.empty(group, f64)
     task = take(turns, helping, tasks)
     while task < tasks:
-        for c in range(task * group, min(channels, (task + 1) * group)):
-            mean, squares, seen = f64(0), f64(0), 0
-            for n in range(0, images, tall):
+        start, stop = task * group, min(channels, (task + 1) * group)
+        for n in range(0, images, tall):
+            rows = min(tall, images - n)
+            for c in range(start, stop):
+                i, seen = c - start, n * length
                 for p in range(0, length, wide):
-                    rows, long = min(tall, images - n), min(wide, length - p)
-                    average, left = moments_of(x, n * step + c * length + p, step, rows, long)
+                    many = rows * min(wide, length - p)
+                    average, left = moments_of(x, n * step + c * length + p, step, rows, min(wide, length - p))
                     if seen == 0:
-                        mean, squares = f64(average), f64(left)
+                        means[i], squares[i] = average, left
                     else:
-                        away, part = average - mean, rows * long / f64(seen + rows * long)
-                        mean += away * part
-                        squares += left + away * away * part * seen
-                    seen += rows * long
-            variance = f32(squares / seen)
-            rstd = f32(1) / np.sqrt(variance + eps)
-            moments[0, c], moments[1, c], moments[2, c] = mean, variance, rstd
-            scale = rstd * weight[c]
-            scaled(x, c * length, step, images, length, scale, bias[c] - moments[0, c] * scale, y)
+                        away, part = average - means[i], many / f64(seen + many)
+                        means[i] += away * part
+                        squares[i] += left + away * away * part * seen
+                    seen += many
+        for c in range(start, stop):
+            mean, variance = f32(means[c - start]), f32(squares[c - start] / count)
+            moments[0, c], moments[1, c], moments[2, c] = mean, variance, f32(1) / np.sqrt(variance + eps)
+        for n in range(0, images, tall):
+            for c in range(start, stop):
+                scale = moments[2, c] * weight[c]
+                shift = bias[c] - moments[0, c] * scale
+                scaled(x, n * step + c * length, step, min(tall, images - n), length, scale, shift, y)
         finish(turns, 0)
         task = take(turns, helping, tasks)
     wait(turns, 0, tasks)
 
 
-@kernel(f"({ROWS}, {ROWS}, f4[::1], f4[::1], f4[::1], {ROWS}, f4[:, ::1], i8[::1])")
-def batch_norm_back(g, x, weight, mean, rstd, to_x, sums, turns):  # type: ignore[no-untyped-def]
+@kernel(f"({ROWS}, {ROWS}, f4[::1], f4[::1], f4[::1], {ROWS}, f4[:, ::1], i8, i8[::1])")
+def batch_norm_back(g, x, weight, mean, rstd, to_x, sums, group, turns):  # type: ignore[no-untyped-def]
     """Fill to_x, unless it is empty, and sums: the cotangents of weight and bias."""
     helping = invite(turns)
     images, channels, length = x.shape
-    step, (tall, wide) = channels * length, block_of(images, length)
-    group = min(channels, PIECE // (images * length) + 1)
+    step, (tall, wide), part = channels * length, block_of(images, length), f64(-1) / (images * length)
     tasks = (channels + group - 1) // group
+    totals = np.empty((2, group), f64)
     task = take(turns, helping, tasks)
     while task < tasks:
-        for c in range(task * group, min(channels, (task + 1) * group)):
-            s, t = f64(0), f64(0)
-            for n in range(0, images, tall):
+        start, stop = task * group, min(channels, (task + 1) * group)
+        totals[:] = 0
+        for n in range(0, images, tall):
+            rows = min(tall, images - n)
+            for c in range(start, stop):
                 for p in range(0, length, wide):
                     at = n * step + c * length + p
-                    of_bias, of_weight = products_of(g, x, at, step, min(tall, images - n), min(wide, length - p), mean[c])
-                    s += of_bias
-                    t += of_weight
-            sums[0, c], sums[1, c] = t * rstd[c], s
-            if to_x.size:
-                scale, part = rstd[c] * weight[c], f64(-1) / (images * length)
-                slope = f32(part * scale * rstd[c] * rstd[c] * t)
-                combined(g, x, c * length, step, images, length, scale, slope, f32(part * scale * s) - mean[c] * slope, to_x)
+                    of_bias, of_weight = products_of(g, x, at, step, rows, min(wide, length - p), mean[c])
+                    totals[0, c - start] += of_bias
+                    totals[1, c - start] += of_weight
+        for c in range(start, stop):
+            sums[0, c], sums[1, c] = totals[1, c - start] * rstd[c], totals[0, c - start]
+        for n in range(0, images if to_x.size else 0, tall):
+            for c in range(start, stop):
+                scale = rstd[c] * weight[c]
+                slope = f32(part * scale * rstd[c] * rstd[c] * totals[1, c - start])
+                shift = f32(part * scale * totals[0, c - start]) - mean[c] * slope
+                combined(g, x, n * step + c * length, step, min(tall, images - n), length, scale, slope, shift, to_x)
         finish(turns, 0)
         task = take(turns, helping, tasks)
     wait(turns, 0, tasks)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.batched import along
-from chainrule.kernels.compiled import get_num_threads, share
+from chainrule.kernels.compiled import helper_awake, pool, share
 from chainrule.kernels.memory import keep_freed
 from chainrule.kernels.threads import in_blocks
 
@@ -20,12 +20,17 @@ ndarray = np.ndarray
 F32, F64, I64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 WORTH = 1 << 14
 SUMMED = 1 << 13
-SHARED = 1 << 17  # elements that are worth waking another thread for
+SHARED, SHARED_COPY = 1 << 17, 1 << 19  # elements that are worth waking another thread for; copies of as many
 
 
 def worth(a: Any) -> bool:
     """Whether a compiled kernel is worth its while."""
     return a.__class__ is ndarray and a.size >= WORTH and (a.dtype is F32 or a.dtype is F64) and a.flags.c_contiguous
+
+
+def copied_faster(size: int) -> bool:
+    """Whether so many elements are copied faster than NumPy does, on two threads."""
+    return (size >= SHARED_COPY and pool.threads > 1) or helper_awake()
 
 
 @cache
@@ -226,13 +231,13 @@ def columns(a: Any, index: np.ndarray) -> np.ndarray | None:
 
 def rows_at(a: Any, index: np.ndarray) -> np.ndarray:
     """The rows of a matrix at the places `index`, of any shape."""
-    if a.ndim != 2 or index.size * a.shape[1] < WORTH or get_num_threads() == 1:
+    if a.ndim != 2 or index.size * a.shape[1] < WORTH or index.dtype is not I64 or not index.flags.c_contiguous or not worth(a):
         return a.take(index, 0)
-    if index.dtype is not I64 or not index.flags.c_contiguous or not worth(a):
+    if not copied_faster(index.size * a.shape[1]):
         return a.take(index, 0)
     y = np.empty((*index.shape, a.shape[1]), a.dtype)
     keep_freed()
-    share(room().pick_rows, a, index.reshape(-1), y.reshape(index.size, -1), alone=y.size < SHARED)
+    share(room().pick_rows, a, index.reshape(-1), y.reshape(index.size, -1), alone=y.size < SHARED_COPY)
     return y
 
 
@@ -281,7 +286,7 @@ def place(a: Any, mask: Any, source: Any) -> None:
 def concatenate(arrays: Sequence, dim: int) -> np.ndarray:
     """np.concatenate, of many floats on all threads."""
     first = arrays[0]
-    if not worth(first) or get_num_threads() == 1 or not -first.ndim <= dim < first.ndim:
+    if not worth(first) or not -first.ndim <= dim < first.ndim or not copied_faster(first.size):
         return np.concatenate(arrays, dim)
     shape, rank = first.shape, first.ndim
     dim = dim + rank if dim < 0 else dim
@@ -299,7 +304,7 @@ def concatenate(arrays: Sequence, dim: int) -> np.ndarray:
         at += a.size // rows
     step = y.size // rows if rows > 1 else shape[-1]
     for (a, one), (b, two) in zip(parts[::2], [*parts[1::2], (parts[0][0][:0], 0)]):
-        share(room().lay, a, b, flat, one, two, step, alone=a.size + b.size < SHARED)
+        share(room().lay, a, b, flat, one, two, step, alone=a.size + b.size < SHARED_COPY)
     return y
 
 

@@ -79,14 +79,10 @@ def gather(a: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     if size <= KEPT and index.ndim == a.ndim > 0 and a.size <= 8 * size:
         shape = index.shape
         step, others = starts(a.shape, shape, dim)
-        if a.dtype is F32 and index.dtype is I64:
+        if a.dtype is F32 and index.dtype is I64 and len(shape) <= small.RANKS and a.flags.c_contiguous and index.flags.c_contiguous:
             y = np.empty(shape, F32)
-            try:
-                small.take_at(a, index, others, step, y)
-            except TypeError:  # they are not contiguous
-                pass
-            else:
-                return y
+            small.take_at(a, index, others, step, y)
+            return y
         return a.take((index if step == 1 else index * step) + others)
     found = reductions.gather(a, index, dim)
     if found is not None:
@@ -103,14 +99,11 @@ def scatter_into(a: np.ndarray, index: np.ndarray, source: Any, dim: int, ufunc:
     if ufunc is not None and index.size <= KEPT and index.ndim == a.ndim > 0 and a.flags.c_contiguous and a.itemsize > 2:
         if source.__class__ is np.ndarray and source.shape == index.shape:
             step, others = starts(a.shape, index.shape, dim)
-            if ufunc is np.add and a.dtype is F32 and index.dtype is I64:
-                try:
-                    small.add_at(index, others, step, source, a)
-                except TypeError:  # they are not contiguous
-                    pass
-                else:
-                    return
-            ufunc.at(a.reshape(-1), ((index if step == 1 else index * step) + others).reshape(-1), source.reshape(-1))
+            plain = index.flags.c_contiguous and source.flags.c_contiguous and source.dtype is F32 and a.ndim <= small.RANKS
+            if ufunc is np.add and a.dtype is F32 and index.dtype is I64 and plain:
+                small.add_at(index, others, step, source, a)
+            else:
+                ufunc.at(a.reshape(-1), ((index if step == 1 else index * step) + others).reshape(-1), source.reshape(-1))
             return
     if isinstance(source, np.ndarray) and source.ndim and source.shape != index.shape:
         source = source[tuple([slice(n) for n in index.shape])]
@@ -158,6 +151,10 @@ def take_rows(a: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
 
 def rows_into(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int, ufunc: np.ufunc) -> None:
     """`a[:, index[k]] op= source[:, k]` (dim 1), in place; an index may come more than once."""
+    if source.size <= KEPT and a.ndim == 2 and not dim and ufunc is np.add and a.dtype is F32 and source.shape == (index.size, a.shape[1]):
+        if index.dtype is I64 and all([v.flags.c_contiguous for v in (a, index, source)]) and source.dtype is F32:
+            small.add_rows(index, source, a)
+            return
     shape = (*source.shape[:dim], index.size, *source.shape[dim + 1 :])
     whole = np.broadcast_to(index.reshape((-1,) + (1,) * (a.ndim - dim - 1)), shape)
     if ufunc is np.add and reductions.scatter_add(a, whole, source, dim):

@@ -22,6 +22,7 @@ import numpy as np
 LOADED, UNLOADED = 2_000, 50_000  # calls after which a compiled twin is worth loading, with Numba there and without
 LEAST, MOST = 1e-15, 1e15  # sums of exponentials of which softmax loses nothing
 LOG_LEAST, LOG_MOST = -7.0, 9.0  # logarithms of sums of which float32 keeps the last bits of a log-probability
+RANKS = 4  # dimensions that arrays of "any" rank may have
 F32, F64, U64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint64)
 Array = np.ndarray
 _dot, _vecdot = np.dot, np.vecdot
@@ -167,6 +168,13 @@ def inside(places: Array, n: int) -> bool:
 def add_at(places: Array, others: Array, step: int, source: Array, y: Array) -> None:
     """y[others + step * places] += source, y being seen as flat; the places are known to be inside."""
     np.add.at(y.reshape(-1), (others + step * places).reshape(-1), source.reshape(-1))
+
+
+@tiered
+def add_rows(places: Array, source: Array, y: Array) -> None:
+    """y[places[i]] += source[i], the places being known to be inside."""
+    d = y.shape[1]
+    np.add.at(y.reshape(-1), ((places * d)[:, None] + starts(d, 1)).reshape(-1), source.reshape(-1))
 
 
 @tiered

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.kernels.compile_numba import inlined, kernel, peek, poke
-from chainrule.kernels.small import LEAST, LOG_LEAST, LOG_MOST, MOST
+from chainrule.kernels.small import LEAST, LOG_LEAST, LOG_MOST, MOST, RANKS
 
 F32, F64 = np.float32, np.float64
 MATRIX, VECTOR, INDEX = "Array(float32, 2, 'C', True)", "Array(float32, 1, 'C', True)", "Array(int64, 1, 'C', True)"  # to read
 FLOATS, INDICES, WRITTEN = "Array(float32, {0}, 'C', True)", "Array(int64, {0}, 'C', True)", "Array(float32, {0}, 'C')"  # of any rank
-RANKS = 1, 2, 3, 4
 TYPES: dict[str, list[str]] = {}  # of each kernel's arguments
 
 
@@ -22,7 +21,7 @@ def small(*arguments: str, fast: Any = False) -> Any:
 
     def state(function: Any) -> Any:
         given = f"({', '.join(arguments)},)"
-        TYPES[function.__name__] = signatures = [given.format(rank) for rank in RANKS] if "{0}" in given else [given]
+        TYPES[function.__name__] = signatures = [given.format(rank + 1) for rank in range(RANKS)] if "{0}" in given else [given]
         return kernel(*signatures, fast=fast)(function)
 
     return state
@@ -149,6 +148,13 @@ def add_at(places, others, step, source, y):
     for i in range(places.size):
         j = peek(others, i) + step * peek(places, i)
         poke(y, j, peek(y, j) + peek(source, i))
+
+
+@small(INDEX, MATRIX, "f4[:, ::1]")
+def add_rows(places, source, y):
+    for i in range(len(places)):
+        for j in range(y.shape[1]):
+            y[places[i], j] += source[i, j]
 
 
 @small(FLOATS, INDICES, INDICES, "i8", WRITTEN)
