@@ -1,10 +1,10 @@
 """Times about 70 operators against PyTorch: `python benchmarks/operators.py` prints a table of ratios and writes operators.md.
 
-A ratio is chainrule's time over PyTorch's, below 1 where chainrule is faster. Each library has a process of its own, for chainrule
-sets the C library's allocator so that large arrays are cheap, which in one process would speed PyTorch as well. The two work in turns
-of a millisecond or two, or one call, with two threads each (`--threads`), and wait for each other; the threads of one, which go on looking for
-work for some milliseconds, are asleep when it is the other's turn. What else a machine does only ever adds to a time, so that a
-library's figure is the lower quartile of its turns.
+A ratio is chainrule's time over PyTorch's, below 1 where chainrule is faster. Each library has a process of its own, for
+chainrule sets the C library's allocator so that large arrays are cheap, which in one process would speed PyTorch as well. The two
+work in turns of a millisecond or two, or one call, with two threads each (`--threads`), and wait for each other; the threads of
+one, which go on looking for work for some milliseconds, are asleep when it is the other's turn. What else a machine does only
+ever adds to a time, so that a library's figure is the lower quartile of its turns.
 
     python benchmarks/operators.py --only add,sum --sizes small,large
 """

@@ -25,12 +25,14 @@ LOG_LEAST, LOG_MOST = -7.0, 9.0  # logarithms of sums of which float32 keeps the
 RANKS = 4  # dimensions that arrays of "any" rank may have
 F32, F64, U64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint64)
 Array = np.ndarray
+PLAIN: dict[str, Callable] = {}  # the first tier
 _dot, _vecdot = np.dot, np.vecdot
 
 
 def tiered(plain: Callable) -> Any:
     """A kernel that becomes the function of its name in `small_numba` when it has been called often."""
     calls = count(1).__next__
+    PLAIN[plain.__name__] = plain
 
     @wraps(plain)
     def kernel(*args: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import log, sqrt
 from typing import Any
 
@@ -27,6 +28,7 @@ def small(*arguments: str, fast: Any = False) -> Any:
     return state
 
 
+@cache
 def ready(name: str) -> Any:
     """A kernel, compiled for its types, and never for others: it refuses those with a TypeError."""
     found = globals()[name]
