@@ -80,7 +80,7 @@ def out_of_bounds(index: np.ndarray, n: int) -> Any:
     if index.__class__ is not ndarray:
         index = memory(index)
     if index.flags.c_contiguous:
-        if size <= FEW and index.dtype is I64 and index.ndim <= small.RANKS:
+        if size <= FEW and index.dtype is I64 and 0 < index.ndim <= small.RANKS:
             inside = small.inside(index, n)
         else:  # seen as unsigned, negative numbers are large: one pass for both bounds
             inside = _max(index.view(UNSIGNED[index.dtype]), None) < n

@@ -92,7 +92,7 @@ def forward(a: Array, weight: Maybe, bias: Maybe, plan: Plan, eps: float) -> tup
 
 def is_small(x: Array, *others: Array) -> bool:
     """Whether `kernels.small` takes these: float32, contiguous and few."""
-    return x.dtype is F32 and x.size < WORTH and x.flags.c_contiguous and all([v.flags.c_contiguous for v in others])
+    return x.size < WORTH and all([v.dtype is F32 and v.flags.c_contiguous for v in (x, *others)])
 
 
 def flat(v: Maybe) -> Maybe:

@@ -103,7 +103,7 @@ def unsoftmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np
         else:
             in_rows(lambda s: unsoftmax(g[s], y[s], out[s]), y)
         return out
-    if y.dtype is F32 and g.flags.c_contiguous:
+    if y.dtype is F32 and g.flags.c_contiguous and y.flags.c_contiguous:
         out = np.empty_like(y)
         small.unsoftmax(g, y, out)
         return out
@@ -162,7 +162,7 @@ def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -
             in_rows(lambda s: unlog_softmax(g[s], y[s], out[s]), y)
         return out
     out = np.exp(y, out)
-    if y.dtype is F32 and g.flags.c_contiguous:
+    if y.dtype is F32 and g.flags.c_contiguous and out.flags.c_contiguous:
         small.unlog_softmax(g, out)
         return out
     out *= sums(g)[:, None]
