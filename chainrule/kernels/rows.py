@@ -83,9 +83,14 @@ def softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
     return y
 
 
+def plain(a: np.ndarray) -> bool:
+    """Whether the small kernels take it."""
+    return a.dtype is F32 and a.__class__ is np.ndarray and a.flags.c_contiguous
+
+
 def scaled(y: np.ndarray) -> bool:
     """Divide exponentials by the sums of their rows, if these show that nothing was lost; else y is spoiled."""
-    if y.dtype is F32:
+    if plain(y):
         return small.scale_exponentials(y)
     total = sums(y)
     if not small.between(total, small.LEAST, small.MOST):
@@ -103,7 +108,7 @@ def unsoftmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -> np
         else:
             in_rows(lambda s: unsoftmax(g[s], y[s], out[s]), y)
         return out
-    if y.dtype is F32 and g.flags.c_contiguous and y.flags.c_contiguous:
+    if plain(y) and plain(g):
         out = np.empty_like(y)
         small.unsoftmax(g, y, out)
         return out
@@ -134,7 +139,7 @@ def log_softmax(a: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
 
 def without_logs(a: np.ndarray, y: np.ndarray) -> bool:
     """Make y, the exponentials of a, a less the logarithms of their sums, if these show that nothing was lost; else y is spoiled."""
-    if y.dtype is F32:
+    if plain(y) and plain(a):
         return small.subtract_logs(a, y)
     logs = np.log(sums(y))
     if not small.between(logs, small.LOG_LEAST, small.LOG_MOST):
@@ -162,7 +167,7 @@ def unlog_softmax(g: np.ndarray, y: np.ndarray, out: np.ndarray | None = None) -
             in_rows(lambda s: unlog_softmax(g[s], y[s], out[s]), y)
         return out
     out = np.exp(y, out)
-    if y.dtype is F32 and g.flags.c_contiguous and out.flags.c_contiguous:
+    if plain(out) and plain(g):
         small.unlog_softmax(g, out)
         return out
     out *= sums(g)[:, None]
